@@ -1,0 +1,1 @@
+//! Reverse-mode automatic differentiation for Osnova, as a device that wraps a device

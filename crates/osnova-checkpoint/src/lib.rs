@@ -1,0 +1,1 @@
+//! Atomic, verified, resumable checkpoints for Osnova

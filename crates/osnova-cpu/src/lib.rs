@@ -1,0 +1,1 @@
+//! The default CPU backend of Osnova

@@ -1,0 +1,1 @@
+//! Data sets, readers, preprocessing, splits and loaders for Osnova

@@ -1,0 +1,1 @@
+//! The derive macro behind osnova-nn's Module

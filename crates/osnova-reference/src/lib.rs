@@ -1,0 +1,1 @@
+//! The oracle of Osnova: every operation written naively in f64

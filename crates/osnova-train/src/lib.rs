@@ -1,0 +1,1 @@
+//! The training loop of Osnova: callbacks, metrics, early stopping, cross-validation

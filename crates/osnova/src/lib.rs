@@ -1,0 +1,1 @@
+//! Osnova: a modular machine-learning framework
