@@ -1,1 +1,3 @@
 //! The training loop of Osnova: callbacks, metrics, early stopping, cross-validation
+
+pub mod plot;
