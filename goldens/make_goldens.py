@@ -24,9 +24,18 @@ sys.dont_write_bytecode = True
 
 
 def make(folder):
+    import documents
+    import layers
     import operations
+    import optimizers
+    import pytorch_mlp
 
     operations.make().write(folder / "operations.safetensors")
+    layers.make().write(folder / "layers.safetensors")
+    optimizers.make().write(folder / "optimizers.safetensors")
+    pytorch_mlp.write(folder)
+    documents.initialisers(folder / "initialisers.json")
+    documents.random(folder / "random.json")
 
 
 def main():

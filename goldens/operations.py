@@ -185,8 +185,10 @@ def selection(goldens):
 
     for label, low, high in (("both", -0.5, 0.75), ("min", 0.25, None), ("max", None, 0.5)):
         goldens.case(f"clamp_{label}", "clamp", [away_from_kinks(f"clamp_{label}", 3, 5)], lambda x: torch.clamp(x, low, high), f32=True, min=low, max=high)
-    # On a bound the gradient passes.
+    # On a bound the gradient is 0, as with hardtanh; earlier PyTorch (2.7, for one) let it pass.
     goldens.case("clamp_bounds", "clamp", [f64([-2.0, -1.0, 0.0, 1.0, 2.0])], lambda x: torch.clamp(x, -1.0, 1.0), min=-1.0, max=1.0)
+    goldens.case("clamp_bounds_min", "clamp", [f64([-1.0, 0.0, 1.0])], lambda x: torch.clamp(x, min=0.0), min=0.0, max=None)
+    goldens.case("clamp_nan", "clamp", [f64([NAN, -INFINITY, INFINITY])], lambda x: torch.clamp(x, -1.0, 1.0), gradients=[], min=-1.0, max=1.0)
     goldens.case("clamp_empty", "clamp", [normal("clamp_empty", 2, 0)], lambda x: torch.clamp(x, -1.0, 1.0), min=-1.0, max=1.0)
 
     reals = f64([-3.7, -1.0, -0.5, 0.0, 0.5, 1.99, 3.25, 100.1])
