@@ -74,7 +74,7 @@ class Goldens:
 
     def describe(self, case, **attributes):
         assert case not in self.metadata, f"two cases are called {case}"
-        self.metadata[case] = json.dumps(attributes, sort_keys=True, separators=(",", ":"))
+        self.metadata[case] = json.dumps(attributes, allow_nan=False, sort_keys=True, separators=(",", ":"))
 
     def put(self, name, tensor):
         assert name not in self.tensors, f"two tensors are called {name}"

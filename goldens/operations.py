@@ -451,6 +451,7 @@ def cross_entropies(goldens):
     case("classes_sum_empty", normal("cross_entropy_empty", 0, 3), integers("cross_entropy_empty", 0, 3, 0), reduction="sum")
     # Everything ignored: the mean divides nought by nought.
     case("classes_mean_nothing_left", normal("cross_entropy_nothing", 2, 3), torch.tensor([-100, -100]), ignore_index=-100, gradients=[])
+    case("classes_sum_nothing_left", normal("cross_entropy_nothing", 2, 3), torch.tensor([-100, -100]), reduction="sum", ignore_index=-100)
 
 
 def make():
