@@ -1,0 +1,262 @@
+//! How composites are made of primitives: the definition of each, and what a backend without a kernel of its own runs.
+//!
+//! Written on tensors, so it serves every device, and on a recording device gradients of any order come for free.
+
+use crate::{
+    Activation, BinaryCrossEntropy, CrossEntropy, DType, Device, Inputs, LayerNorm, Metas, Op, Optimize, Outputs,
+    ReductionKind, Result, Tensor, Unary,
+};
+use smallvec::smallvec;
+
+/// Runs a composite operation by its parts on `device`. The operation has passed inference; `outputs` is what that gave.
+///
+/// # Errors
+/// Whatever the parts report.
+pub fn decompose(device: Device, op: &Op, inputs: Inputs, outputs: &Metas) -> Result<Outputs> {
+    // Constants of an inner device would keep the parts there: lift the inputs first.
+    let mut inputs: Inputs = inputs.into_iter().map(|input| input.to_device(device)).collect::<Result<_>>()?;
+    Ok(match op {
+        Op::Mean { axes, keep_dims } => smallvec![mean(&inputs[0], axes, *keep_dims)?],
+        Op::Variance { axes, keep_dims, correction } => {
+            let input = &inputs[0];
+            let count: usize = axes.iter().map(|&axis| input.shape()[axis]).product();
+            let centred = (input - mean(input, axes, true)?)?;
+            let squares = (&centred * &centred)?.sum(axes, *keep_dims)?;
+            smallvec![(squares / (count as f64 - *correction as f64).max(0.0))?]
+        }
+        Op::LogSumExp { axes, keep_dims } => {
+            let input = &inputs[0];
+            // An infinite maximum would make NaN of ∞ − ∞; shifting by 0 there gives the right infinity.
+            let maximum = finite_or_zero(&input.max(axes, true)?.detach())?;
+            let sums = (input - &maximum)?.exp()?.sum(axes, true)?;
+            let result = (sums.ln()? + &maximum)?;
+            smallvec![if *keep_dims { result } else { result.reshape(outputs[0].shape)? }]
+        }
+        Op::Softmax { axis } => {
+            let axes = *axis as isize;
+            let shifted = (&inputs[0] - inputs[0].max(axes, true)?.detach())?.exp()?;
+            let sums = shifted.sum(axes, true)?;
+            smallvec![(shifted / sums)?]
+        }
+        Op::LogSoftmax { axis } => {
+            let axes = *axis as isize;
+            let shifted = (&inputs[0] - inputs[0].max(axes, true)?.detach())?;
+            let sums = shifted.exp()?.sum(axes, true)?.ln()?;
+            smallvec![(shifted - sums)?]
+        }
+        Op::Activate(kind) => smallvec![activate(&inputs[0], *kind)?],
+        Op::ActivationGradient(kind) => {
+            let (gradient, output) = (&inputs[0], &inputs[1]);
+            smallvec![match kind {
+                Activation::Relu => output.greater(0.0)?.where_(gradient, 0.0)?,
+                Activation::Sigmoid => (gradient * (output * (1.0 - output)?)?)?,
+                Activation::Tanh => (gradient * (1.0 - (output * output)?)?)?,
+                _ => gradient.clone(),
+            }]
+        }
+        Op::Linear { bias, activation } => {
+            let mut result = inputs[0].linear_product(&inputs[1])?;
+            if *bias {
+                result = (result + &inputs[2])?;
+            }
+            smallvec![activate(&result, *activation)?]
+        }
+        Op::CrossEntropy(attributes) => cross_entropy(attributes, &inputs)?,
+        Op::BinaryCrossEntropy(attributes) => binary_cross_entropy(attributes, &inputs)?,
+        Op::LayerNorm(attributes) => smallvec![layer_norm(attributes, &inputs)?],
+        Op::Optimize(attributes) => optimize(attributes, &inputs)?,
+        Op::Custom(custom) => custom.operation().forward(inputs)?,
+        // Not a composite: there is nothing to take apart.
+        _ => {
+            return device.backend().execute(device, op, std::mem::take(&mut inputs), outputs);
+        }
+    })
+}
+
+fn mean(input: &Tensor, axes: &crate::Axes, keep_dims: bool) -> Result<Tensor> {
+    let count: usize = axes.iter().map(|&axis| input.shape()[axis]).product();
+    if input.dtype().size() == 2 {
+        // The sum of a half type may overflow where the mean does not.
+        let sum = input.to_dtype(DType::F32)?.sum(axes, keep_dims)?;
+        return (sum / count as f64)?.to_dtype(input.dtype());
+    }
+    input.sum(axes, keep_dims)? / count as f64
+}
+
+fn finite_or_zero(tensor: &Tensor) -> Result<Tensor> {
+    tensor.abs()?.less(f64::INFINITY)?.where_(tensor, 0.0)
+}
+
+fn activate(input: &Tensor, kind: Activation) -> Result<Tensor> {
+    Ok(match kind {
+        Activation::Identity => input.clone(),
+        Activation::Relu => input.unary(Unary::Relu)?,
+        Activation::Sigmoid => input.unary(Unary::Sigmoid)?,
+        Activation::Tanh => input.unary(Unary::Tanh)?,
+        Activation::Gelu => {
+            let erf = (input * std::f64::consts::FRAC_1_SQRT_2)?.unary(Unary::Erf)?;
+            ((input * 0.5)? * (erf + 1.0)?)?
+        }
+        Activation::GeluTanh => {
+            const SCALE: f64 = 0.797_884_560_802_865_4; // √(2/π)
+            let cubic = (input * ((input * input)? * 0.044_715)?)?;
+            let tanh = ((input + cubic)? * SCALE)?.unary(Unary::Tanh)?;
+            ((input * 0.5)? * (tanh + 1.0)?)?
+        }
+        Activation::Silu => (input * input.unary(Unary::Sigmoid)?)?,
+    })
+}
+
+fn cross_entropy(attributes: &CrossEntropy, inputs: &[Tensor]) -> Result<Outputs> {
+    let (logits, target) = (&inputs[0], &inputs[1]);
+    let classes = logits.shape()[1];
+    let smoothing = attributes.label_smoothing.get();
+    let constant = logits.device().without_recording();
+    let target = target.to_device(constant)?;
+
+    // Which samples count, and a target that is in range for all of them.
+    let (counted, target) = match attributes.ignore_index {
+        Some(ignored) => {
+            let counted = target.not_equal(ignored)?;
+            let target = counted.where_(&target, 0)?;
+            (Some(counted.to_dtype(logits.dtype())?.unsqueeze(1)?), target)
+        }
+        None => (None, target),
+    };
+    let index = target.unsqueeze(1)?;
+    // The weight of each sample: its class's weight, 0 if ignored. Shape [batch, 1].
+    let weight = inputs.get(2);
+    let sample = match (weight, &counted) {
+        (Some(weight), Some(counted)) => Some((weight.index_select(0, &target)?.unsqueeze(1)? * counted)?),
+        (Some(weight), None) => Some(weight.index_select(0, &target)?.unsqueeze(1)?),
+        (None, counted) => counted.clone(),
+    };
+
+    let log_probabilities = logits.log_softmax(1)?;
+    let mut values = log_probabilities.gather(1, &index)?.neg()?;
+    if let Some(sample) = &sample {
+        values = (values * sample)?;
+    }
+    if smoothing > 0.0 {
+        let mut smooth = match weight {
+            Some(weight) => (&log_probabilities * weight)?.sum(1, true)?.neg()?,
+            None => log_probabilities.sum(1, true)?.neg()?,
+        };
+        if let Some(counted) = &counted {
+            smooth = (smooth * counted)?;
+        }
+        values = ((values * (1.0 - smoothing))? + (smooth * (smoothing / classes as f64))?)?;
+    }
+    let divisor = match (attributes.reduction, &sample) {
+        (ReductionKind::Mean, Some(sample)) => Some(sample.sum(.., false)?),
+        (ReductionKind::Mean, None) => Some(Tensor::full((), logits.shape()[0] as f64, logits.dtype(), constant)?),
+        _ => None,
+    };
+    let value = match attributes.reduction {
+        ReductionKind::None => values.squeeze(1)?,
+        ReductionKind::Sum => values.sum(.., false)?,
+        ReductionKind::Mean => (values.sum(.., false)? / divisor.as_ref().unwrap_or(&values))?,
+    };
+    if !attributes.with_gradient {
+        return Ok(smallvec![value]);
+    }
+
+    // ∂/∂logits: sample · [(1 − s)(p − onehot)] + counted · (s/C)(p·Σw − w), over the divisor.
+    let probabilities = log_probabilities.exp()?;
+    let onehot = target.one_hot(classes, logits.dtype())?;
+    let mut gradient = (&probabilities - onehot)?;
+    if let Some(sample) = &sample {
+        gradient = (gradient * sample)?;
+    }
+    if smoothing > 0.0 {
+        let mut smooth = match weight {
+            Some(weight) => ((&probabilities * weight.sum(.., false)?)? - weight)?,
+            None => ((&probabilities * classes as f64)? - 1.0)?,
+        };
+        if let Some(counted) = &counted {
+            smooth = (smooth * counted)?;
+        }
+        gradient = ((gradient * (1.0 - smoothing))? + (smooth * (smoothing / classes as f64))?)?;
+    }
+    if let Some(divisor) = divisor {
+        gradient = (gradient / divisor)?;
+    }
+    Ok(smallvec![value, gradient])
+}
+
+fn binary_cross_entropy(attributes: &BinaryCrossEntropy, inputs: &[Tensor]) -> Result<Outputs> {
+    let (logits, target) = (&inputs[0], &inputs[1]);
+    let softplus = logits.abs()?.neg()?.exp()?.ln_1p()?;
+    let values = ((logits.relu()? - (logits * target)?)? + softplus)?;
+    let value = match attributes.reduction {
+        ReductionKind::None => values,
+        ReductionKind::Sum => values.sum(.., false)?,
+        ReductionKind::Mean => values.mean(.., false)?,
+    };
+    if !attributes.with_gradient {
+        return Ok(smallvec![value]);
+    }
+    let mut gradient = (logits.sigmoid()? - target)?;
+    if attributes.reduction == ReductionKind::Mean {
+        gradient = (gradient / logits.shape().count() as f64)?;
+    }
+    Ok(smallvec![value, gradient])
+}
+
+fn layer_norm(attributes: &LayerNorm, inputs: &[Tensor]) -> Result<Tensor> {
+    let input = &inputs[0];
+    let rank = input.shape().rank();
+    let axes: crate::Axes = (rank - attributes.axes..rank).collect();
+    let centred = (input - input.mean(&axes, true)?)?;
+    let variance = (&centred * &centred)?.mean(&axes, true)?;
+    let normal = (centred * (variance + attributes.epsilon.get())?.rsqrt()?)?;
+    match inputs {
+        [_, weight, bias] => (normal * weight)? + bias,
+        _ => Ok(normal),
+    }
+}
+
+fn optimize(attributes: &Optimize, inputs: &[Tensor]) -> Result<Outputs> {
+    let group = 2 + attributes.states();
+    let mut outputs = Outputs::new();
+    for members in inputs[1..].chunks_exact(group) {
+        let dtype = members[0].dtype();
+        let scalar = |index: usize| inputs[0].select(0, index as isize)?.to_dtype(dtype);
+        let (parameter, gradient) = (&members[0], members[1].clone());
+        match *attributes {
+            Optimize::Sgd { momentum, nesterov, weight_decay } => {
+                let mut gradient = gradient;
+                if weight_decay.get() != 0.0 {
+                    gradient = (gradient + (parameter * weight_decay.get())?)?;
+                }
+                let mut velocity = None;
+                if let Some(previous) = members.get(2) {
+                    let current = ((previous * momentum.get())? + (&gradient * scalar(1)?)?)?;
+                    gradient = if nesterov { (gradient + (&current * momentum.get())?)? } else { current.clone() };
+                    velocity = Some(current);
+                }
+                outputs.push((parameter - (gradient * scalar(0)?)?)?);
+                outputs.extend(velocity);
+            }
+            Optimize::Adam { beta1, beta2, epsilon, weight_decay, decoupled, amsgrad } => {
+                let (beta1, beta2, decay) = (beta1.get(), beta2.get(), weight_decay.get());
+                let mut parameter = parameter.clone();
+                let mut gradient = gradient;
+                if decay != 0.0 && decoupled {
+                    parameter = (&parameter - (&parameter * (scalar(0)? * decay)?)?)?;
+                } else if decay != 0.0 {
+                    gradient = (gradient + (&parameter * decay)?)?;
+                }
+                let first = ((&members[2] * beta1)? + (&gradient * (1.0 - beta1))?)?;
+                let second = ((&members[3] * beta2)? + ((&gradient * &gradient)? * (1.0 - beta2))?)?;
+                let largest = if amsgrad { Some(members[4].maximum(&second)?) } else { None };
+                let spread = (largest.as_ref().unwrap_or(&second) / scalar(2)?)?.sqrt()?;
+                let step = ((&first / scalar(1)?)? / (spread + epsilon.get())?)?;
+                outputs.push((parameter - (step * scalar(0)?)?)?);
+                outputs.extend([first, second]);
+                outputs.extend(largest);
+            }
+        }
+    }
+    Ok(outputs)
+}

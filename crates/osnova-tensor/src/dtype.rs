@@ -1,0 +1,174 @@
+//! Element types.
+
+use crate::HostData;
+use half::{bf16, f16};
+use std::fmt;
+
+/// The type of a tensor's elements.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum DType {
+    /// 32-bit IEEE float, the default.
+    F32,
+    /// 64-bit IEEE float.
+    F64,
+    /// 16-bit IEEE float; sums and products accumulate in `f32`.
+    F16,
+    /// 16-bit brain float (the upper half of an `f32`); sums and products accumulate in `f32`.
+    BF16,
+    /// 64-bit signed integer; the type of indices.
+    I64,
+    /// 32-bit signed integer.
+    I32,
+    /// 32-bit unsigned integer.
+    U32,
+    /// 8-bit unsigned integer.
+    U8,
+    /// Truth value, one byte.
+    Bool,
+}
+
+impl DType {
+    /// Every dtype.
+    pub const ALL: [Self; 9] =
+        [Self::F32, Self::F64, Self::F16, Self::BF16, Self::I64, Self::I32, Self::U32, Self::U8, Self::Bool];
+    /// The floating-point dtypes.
+    pub const FLOATS: [Self; 4] = [Self::F32, Self::F64, Self::F16, Self::BF16];
+
+    /// Bytes an element takes.
+    #[inline]
+    pub const fn size(self) -> usize {
+        match self {
+            Self::F64 | Self::I64 => 8,
+            Self::F32 | Self::I32 | Self::U32 => 4,
+            Self::F16 | Self::BF16 => 2,
+            Self::U8 | Self::Bool => 1,
+        }
+    }
+
+    /// Whether this is a floating-point type, and so can carry a gradient.
+    #[inline]
+    pub const fn is_float(self) -> bool {
+        matches!(self, Self::F32 | Self::F64 | Self::F16 | Self::BF16)
+    }
+
+    /// Whether this is an integer type (`Bool` is none).
+    #[inline]
+    pub const fn is_integer(self) -> bool {
+        matches!(self, Self::I64 | Self::I32 | Self::U32 | Self::U8)
+    }
+
+    /// The type in which reductions and products of this type accumulate: `f32` for the half types, else itself.
+    #[inline]
+    pub const fn accumulator(self) -> Self {
+        match self {
+            Self::F16 | Self::BF16 => Self::F32,
+            other => other,
+        }
+    }
+
+    /// The distance between 1 and the next larger value of a float type; 0 for the others.
+    pub const fn epsilon(self) -> f64 {
+        match self {
+            Self::F32 => f32::EPSILON as f64,
+            Self::F64 => f64::EPSILON,
+            Self::F16 => 9.765625e-4,
+            Self::BF16 => 7.8125e-3,
+            _ => 0.0,
+        }
+    }
+
+    /// The name as Rust writes it: `f32`, `i64`, `bool`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+            Self::F16 => "f16",
+            Self::BF16 => "bf16",
+            Self::I64 => "i64",
+            Self::I32 => "i32",
+            Self::U32 => "u32",
+            Self::U8 => "u8",
+            Self::Bool => "bool",
+        }
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A set of dtypes, for [`crate::Capabilities`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct DTypeSet(u16);
+
+impl DTypeSet {
+    /// Every dtype.
+    pub const ALL: Self = Self(0x1ff);
+
+    /// The set that holds the given dtypes.
+    pub const fn of(dtypes: &[DType]) -> Self {
+        let mut bits = 0;
+        let mut index = 0;
+        while index < dtypes.len() {
+            bits |= 1 << dtypes[index] as u16;
+            index += 1;
+        }
+        Self(bits)
+    }
+
+    /// Whether `dtype` is in the set.
+    #[inline]
+    pub const fn contains(self, dtype: DType) -> bool {
+        self.0 & (1 << dtype as u16) != 0
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// A Rust type that can be a tensor's element.
+pub trait Element: sealed::Sealed + Copy + Default + PartialEq + fmt::Debug + Send + Sync + 'static {
+    /// The dtype of this Rust type.
+    const DTYPE: DType;
+    /// Wraps values without copying.
+    fn into_host(values: Vec<Self>) -> HostData;
+    /// The values, if `data` holds this type; else gives `data` back.
+    fn from_host(data: HostData) -> Result<Vec<Self>, HostData>;
+    /// The value as `f64` (`true` is 1).
+    fn to_f64(self) -> f64;
+    /// The nearest value of this type (truncated for integers, `!= 0` for `bool`).
+    fn from_f64(value: f64) -> Self;
+}
+
+macro_rules! element {
+    ($($rust:ty, $variant:ident, |$value:ident| $to:expr, |$from:ident| $of:expr;)*) => {$(
+        impl sealed::Sealed for $rust {}
+        impl Element for $rust {
+            const DTYPE: DType = DType::$variant;
+            fn into_host(values: Vec<Self>) -> HostData { HostData::$variant(values) }
+            fn from_host(data: HostData) -> Result<Vec<Self>, HostData> {
+                match data { HostData::$variant(values) => Ok(values), other => Err(other) }
+            }
+            #[inline]
+            fn to_f64(self) -> f64 { let $value = self; $to }
+            #[inline]
+            fn from_f64($from: f64) -> Self { $of }
+        }
+    )*};
+}
+
+element! {
+    f32, F32, |x| x as f64, |x| x as f32;
+    f64, F64, |x| x, |x| x;
+    f16, F16, |x| x.to_f64(), |x| f16::from_f64(x);
+    bf16, BF16, |x| x.to_f64(), |x| bf16::from_f64(x);
+    i64, I64, |x| x as f64, |x| x as i64;
+    i32, I32, |x| x as f64, |x| x as i32;
+    u32, U32, |x| x as f64, |x| x as u32;
+    u8, U8, |x| x as f64, |x| x as u8;
+    bool, Bool, |x| x as u8 as f64, |x| x != 0.0;
+}
