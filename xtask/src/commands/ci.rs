@@ -1,0 +1,50 @@
+//! `cargo xtask ci`: what must pass before a change is merged.
+//!
+//! Cheap steps come first. All steps build the whole workspace in the same profile with the same
+//! features and flags, so each reuses what those before it compiled.
+
+use std::env;
+use std::fs;
+use std::process::{self, Command};
+
+use super::{docs, test};
+use crate::links;
+use crate::process::{Error, Result, Steps, built, cargo, root, run as run_command};
+
+pub(crate) fn run() -> Result<()> {
+    let mut steps = Steps::new("ci");
+    // Where the examples will lie; asked before the tests rebuild this very program.
+    let examples = built("debug")?.join("examples");
+    steps.step("format", || run_command(&mut cargo(["fmt", "--all", "--check"])))?;
+    steps.step("links in the documentation", || links::check(root()))?;
+    steps.step("clippy", || {
+        // `--locked`: a manifest that disagrees with the committed lock file fails here, at once.
+        let words = ["clippy", "--locked", "--workspace", "--all-targets"];
+        run_command(cargo(words).args(["--", "-D", "warnings"]))
+    })?;
+    steps.step("tests", || test::run(&test::Arguments::default()))?;
+    steps.step("API documentation", || docs::run(&docs::Arguments::default()))?;
+    steps.step("examples", || run_command(&mut cargo(["build", "--workspace", "--examples"])))?;
+    let digits = root().join("crates/osnova/examples");
+    if digits.join("digits.rs").is_file() || digits.join("digits/main.rs").is_file() {
+        steps.step("a short run of the digits example", || run_digits(Command::new(examples.join("digits"))))?;
+    }
+    steps.finish();
+    Ok(())
+}
+
+/// Trains for a few epochs into a folder that is thrown away.
+fn run_digits(mut digits: Command) -> Result<()> {
+    let out = env::temp_dir().join(format!("osnova-ci-digits-{}", process::id()));
+    let trained = run_command(digits.current_dir(root()).args(["--epochs", "3", "--out"]).arg(&out));
+    let written = trained.and_then(|()| {
+        let names = ["model.safetensors", "manifest.json", "loss.svg", "confusion.svg"];
+        match names.iter().find(|name| !out.join(name).is_file()) {
+            None => Ok(()),
+            Some(name) => Err(Error(format!("the digits example wrote no {name}"))),
+        }
+    });
+    // Best effort: what stays behind lies in the system's temporary folder.
+    let _ = fs::remove_dir_all(&out);
+    written
+}

@@ -1,0 +1,41 @@
+//! `cargo xtask test`: every test of the workspace.
+
+use clap::Args;
+
+use crate::process::{Result, Steps, answers, cargo, run as run_command};
+
+/// How many cases a property test draws under `--thorough`.
+const THOROUGH_CASES: &str = "10000";
+
+#[derive(Debug, Args, Default)]
+pub(crate) struct Arguments {
+    /// Draw 10,000 cases for each property and check what takes hours (all f32, long runs)
+    #[arg(long)]
+    thorough: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let mut steps = Steps::new("test");
+    // `--tests` takes every library, program and integration test; benches and examples stay out.
+    let nextest = answers(&mut cargo(["nextest", "--version"]));
+    let mut tests = if nextest {
+        cargo(["nextest", "run", "--workspace", "--tests"])
+    } else {
+        println!(
+            "cargo-nextest is not installed, so `cargo test` runs the tests, one program after \
+             the other.\nIt is faster with: cargo install --locked cargo-nextest"
+        );
+        cargo(["test", "--workspace", "--tests"])
+    };
+    let mut examples = cargo(["test", "--workspace", "--doc"]);
+    if arguments.thorough {
+        for command in [&mut tests, &mut examples] {
+            command.env("OSNOVA_THOROUGH", "1");
+            command.env("PROPTEST_CASES", THOROUGH_CASES);
+        }
+    }
+    steps.step("unit, property and integration tests", || run_command(&mut tests))?;
+    steps.step("examples in the documentation", || run_command(&mut examples))?;
+    steps.finish();
+    Ok(())
+}
