@@ -105,25 +105,14 @@ pub(super) fn render(axes: &Axes, data: &Data<'_>, draw: impl FnOnce(&mut Svg, &
     let mut top = draw_head(&mut svg, axes, data);
 
     let spacing = axes.y_spacing;
-    let unit = Range {
-        low: 0.0,
-        high: 1.0,
-    };
+    let unit = Range { low: 0.0, high: 1.0 };
     let y_range = y_range(axes).or(data.y).unwrap_or(match spacing {
         Spacing::Linear => unit,
-        Spacing::Logarithmic => Range {
-            low: 0.1,
-            high: 10.0,
-        },
+        Spacing::Logarithmic => Range { low: 0.1, high: 10.0 },
     });
     let x_range = data.x.unwrap_or(unit);
 
-    let y_ticks = ticks(
-        y_range,
-        spacing,
-        (axes.height / 48.0) as usize,
-        data.whole_y,
-    );
+    let y_ticks = ticks(y_range, spacing, (axes.height / 48.0) as usize, data.whole_y);
     let y_label_room = if axes.y_label.is_empty() { 0.0 } else { 20.0 };
     let left = MARGIN + y_label_room + widest_label(&y_ticks, TICK_SIZE) + 8.0;
     let right = axes.width - MARGIN - 10.0;
@@ -140,22 +129,10 @@ pub(super) fn render(axes: &Axes, data: &Data<'_>, draw: impl FnOnce(&mut Svg, &
     // A picture that is too low for its legend keeps a sliver of plot rather than a negative one.
     let top = top.min(bottom - 20.0);
 
-    let plot = Plot {
-        x,
-        y: Scale::new(y_range, spacing, bottom, top),
-        left,
-        top,
-        width: right - left,
-        height: bottom - top,
-    };
+    let plot =
+        Plot { x, y: Scale::new(y_range, spacing, bottom, top), left, top, width: right - left, height: bottom - top };
     let empty = data.x.is_none() || data.y.is_none();
-    draw_grid(
-        &mut svg,
-        axes,
-        &plot,
-        if empty { &[] } else { &x_ticks },
-        if empty { &[] } else { &y_ticks },
-    );
+    draw_grid(&mut svg, axes, &plot, if empty { &[] } else { &x_ticks }, if empty { &[] } else { &y_ticks });
     draw_markers(&mut svg, &markers, top, bottom);
     if empty {
         let (middle_x, middle_y) = (left + plot.width / 2.0, top + plot.height / 2.0);
@@ -216,10 +193,7 @@ fn draw_legend(svg: &mut Svg, axes: &Axes, entries: &[LegendEntry<'_>], top: f64
                 row.width += gap + width;
                 row.entries.push((entry, name, width));
             }
-            _ => rows.push(LegendRow {
-                entries: vec![(entry, name, width)],
-                width,
-            }),
+            _ => rows.push(LegendRow { entries: vec![(entry, name, width)], width }),
         }
     }
     // The plot comes first: many series show as many names as half the picture holds.
@@ -233,9 +207,7 @@ fn draw_legend(svg: &mut Svg, axes: &Axes, entries: &[LegendEntry<'_>], top: f64
         for (entry, name, width) in &row.entries {
             let middle = y - TICK_SIZE * 0.35;
             match entry.symbol {
-                Symbol::Line(dash) => {
-                    svg.line((x, middle), (x + 20.0, middle), entry.color, 2.5, dash)
-                }
+                Symbol::Line(dash) => svg.line((x, middle), (x + 20.0, middle), entry.color, 2.5, dash),
                 Symbol::Dot => svg.circle(x + 12.0, middle, 4.0, entry.color, 1.0),
             }
             svg.text(Text::new(x + LEGEND_SYMBOL, y, TICK_SIZE, name));
@@ -259,13 +231,7 @@ struct PlacedMarker {
     row: usize,
 }
 
-fn place_markers(
-    axes: &Axes,
-    x_range: Range,
-    scale: &Scale,
-    left: f64,
-    right: f64,
-) -> Vec<PlacedMarker> {
+fn place_markers(axes: &Axes, x_range: Range, scale: &Scale, left: f64, right: f64) -> Vec<PlacedMarker> {
     let mut rows: Vec<Vec<(f64, f64)>> = Vec::new();
     let mut placed = Vec::new();
     for (label, value) in &axes.markers {
@@ -277,19 +243,13 @@ fn place_markers(
         let x = scale.position(*value);
         let label_x = x.max(left + half).min(right - half);
         let (from, to) = (label_x - half - 6.0, label_x + half + 6.0);
-        let free =
-            |row: &Vec<(f64, f64)>| row.iter().all(|&(start, end)| to <= start || end <= from);
+        let free = |row: &Vec<(f64, f64)>| row.iter().all(|&(start, end)| to <= start || end <= from);
         let row = rows.iter().position(free).unwrap_or_else(|| {
             rows.push(Vec::new());
             rows.len() - 1
         });
         rows[row].push((from, to));
-        placed.push(PlacedMarker {
-            label,
-            x,
-            label_x,
-            row,
-        });
+        placed.push(PlacedMarker { label, x, label_x, row });
     }
     placed
 }

@@ -8,13 +8,7 @@ use super::heatmap::names;
 use super::svg;
 
 /// White to dark blue, through colours of evenly falling lightness.
-const BLUES: [Rgb; 5] = [
-    (247, 251, 255),
-    (198, 219, 239),
-    (107, 174, 214),
-    (33, 113, 181),
-    (8, 48, 107),
-];
+const BLUES: [Rgb; 5] = [(247, 251, 255), (198, 219, 239), (107, 174, 214), (33, 113, 181), (8, 48, 107)];
 
 /// A chart of a confusion matrix: rows are true classes, columns predicted ones.
 ///
@@ -41,10 +35,7 @@ impl ConfusionChart {
         Self {
             title: title.into(),
             class_names: class_names.into_iter().map(Into::into).collect(),
-            counts: counts
-                .into_iter()
-                .map(|row| row.into_iter().collect())
-                .collect(),
+            counts: counts.into_iter().map(|row| row.into_iter().collect()).collect(),
         }
     }
 
@@ -52,9 +43,7 @@ impl ConfusionChart {
     #[must_use]
     pub fn to_svg(&self) -> String {
         let longest_row = self.counts.iter().map(Vec::len).max().unwrap_or(0);
-        let classes = longest_row
-            .max(self.counts.len())
-            .max(self.class_names.len());
+        let classes = longest_row.max(self.counts.len()).max(self.class_names.len());
         let names = names(&self.class_names, classes);
         let count = |row: usize, column: usize| -> u64 {
             let row = self.counts.get(row);
@@ -63,9 +52,7 @@ impl ConfusionChart {
         let mut cells = Vec::with_capacity(classes * classes);
         let (mut correct, mut total) = (0u128, 0u128);
         for row in 0..classes {
-            let in_row: u128 = (0..classes)
-                .map(|column| u128::from(count(row, column)))
-                .sum();
+            let in_row: u128 = (0..classes).map(|column| u128::from(count(row, column))).sum();
             total += in_row;
             correct += u128::from(count(row, row));
             for column in 0..classes {

@@ -56,21 +56,13 @@ pub(super) fn hex((red, green, blue): Rgb) -> String {
 pub(super) fn readable_on(color: Rgb) -> &'static str {
     let luminance = luminance(color);
     // (1.05)/(L + .05) > (L + .05)/(.05) exactly below this.
-    if luminance < 0.179 {
-        "#ffffff"
-    } else {
-        "#111111"
-    }
+    if luminance < 0.179 { "#ffffff" } else { "#111111" }
 }
 
 pub(super) fn luminance((red, green, blue): Rgb) -> f64 {
     let linear = |part: u8| {
         let part = f64::from(part) / 255.0;
-        if part <= 0.040_45 {
-            part / 12.92
-        } else {
-            ((part + 0.055) / 1.055).powf(2.4)
-        }
+        if part <= 0.040_45 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
     };
     0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue)
 }
@@ -80,9 +72,7 @@ pub(super) fn blend(stops: &[Rgb], part: f64) -> Rgb {
     let place = part.clamp(0.0, 1.0) * (stops.len() - 1) as f64;
     let index = (place as usize).min(stops.len() - 2);
     let part = place - index as f64;
-    let mix = |from: u8, to: u8| {
-        (f64::from(from) + (f64::from(to) - f64::from(from)) * part).round() as u8
-    };
+    let mix = |from: u8, to: u8| (f64::from(from) + (f64::from(to) - f64::from(from)) * part).round() as u8;
     let (from, to) = (stops[index], stops[index + 1]);
     (mix(from.0, to.0), mix(from.1, to.1), mix(from.2, to.2))
 }
@@ -94,10 +84,7 @@ impl Grid<'_> {
         let cell_width = self.cell_width();
         let (width, height) = (cell_width * columns as f64, cell_height * rows as f64);
 
-        let names_size = LABEL_SIZE
-            .min(cell_height * 0.8)
-            .min(cell_width * 0.8)
-            .max(8.0);
+        let names_size = LABEL_SIZE.min(cell_height * 0.8).min(cell_width * 0.8).max(8.0);
         let shorten = |names: &[String]| -> Vec<String> {
             let short = |name: &String| fit(name, names_size, WIDEST_NAME);
             names.iter().map(short).collect()
@@ -111,22 +98,15 @@ impl Grid<'_> {
         // Names wider than their column are turned; names denser than their letters are thinned.
         let turned = widest(&column_names) > cell_width - 6.0;
         let row_stride = (names_size * 1.1 / cell_height).ceil().max(1.0) as usize;
-        let column_stride = if turned {
-            (names_size * 1.25 / cell_width).ceil().max(1.0) as usize
-        } else {
-            1
-        };
-        let names_height = if turned {
-            widest(&column_names) + 6.0
-        } else {
-            names_size + 4.0
-        };
+        let column_stride = if turned { (names_size * 1.25 / cell_width).ceil().max(1.0) as usize } else { 1 };
+        let names_height = if turned { widest(&column_names) + 6.0 } else { names_size + 4.0 };
 
         let y_label_room = if self.y_label.is_empty() { 0.0 } else { 24.0 };
         let left = MARGIN + y_label_room + widest(&row_names) + 8.0;
-        let key_room = self.key.as_ref().map_or(0.0, |key| {
-            34.0 + text_width(&key.low, NOTE_SIZE).max(text_width(&key.high, NOTE_SIZE))
-        });
+        let key_room = self
+            .key
+            .as_ref()
+            .map_or(0.0, |key| 34.0 + text_width(&key.low, NOTE_SIZE).max(text_width(&key.high, NOTE_SIZE)));
         // A small matrix still needs room for its title; it stands in the middle then.
         let head_size = (TITLE_SIZE * 1.1, NOTE_SIZE);
         let head = text_width(self.title, head_size.0)
@@ -194,9 +174,7 @@ impl Grid<'_> {
             let label = fit(self.x_label, LABEL_SIZE, room);
             // Kept inside the picture where the name is wider than the matrix.
             let half = text_width(&label, LABEL_SIZE) / 2.0;
-            let middle = (left + width / 2.0)
-                .max(half + 4.0)
-                .min(total_width - half - 4.0);
+            let middle = (left + width / 2.0).max(half + 4.0).min(total_width - half - 4.0);
             let text = Text::new(middle, bottom + names_height + 22.0, LABEL_SIZE, &label);
             svg.text(text.anchor(Anchor::Middle));
         }
@@ -213,29 +191,16 @@ impl Grid<'_> {
     /// The width of a cell: in a matrix of few columns wide enough to write their names level.
     fn cell_width(&self) -> f64 {
         let columns = self.column_names.len();
-        let widths = self
-            .column_names
-            .iter()
-            .map(|name| text_width(name, LABEL_SIZE));
+        let widths = self.column_names.iter().map(|name| text_width(name, LABEL_SIZE));
         let level = widths.fold(0.0, f64::max) + 10.0;
         let narrow = cell_size(columns);
-        if level <= (560.0 / columns.max(1) as f64).min(120.0) {
-            level.max(narrow)
-        } else {
-            narrow
-        }
+        if level <= (560.0 / columns.max(1) as f64).min(120.0) { level.max(narrow) } else { narrow }
     }
 
     fn draw_cells(&self, svg: &mut Svg, origin: (f64, f64), (width, height): (f64, f64)) {
-        let widest = self
-            .cells
-            .iter()
-            .map(|cell| text_width(&cell.text, 1.0))
-            .fold(0.0, f64::max);
+        let widest = self.cells.iter().map(|cell| text_width(&cell.text, 1.0)).fold(0.0, f64::max);
         // One size for all cells, so that numbers can be compared.
-        let size = ((width - 4.0) / widest.max(0.1))
-            .min(height * 0.5)
-            .min(14.0);
+        let size = ((width - 4.0) / widest.max(0.1)).min(height * 0.5).min(14.0);
         let columns = self.column_names.len();
         // A white line between cells, as long as there are pixels to spare.
         let gap = if width.min(height) >= 8.0 { 1.0 } else { 0.0 };
@@ -252,15 +217,8 @@ impl Grid<'_> {
                 Some(color) => readable_on(color),
                 None => INK,
             };
-            let (x, y) = (
-                x + (width - gap) / 2.0,
-                y + (height - gap) / 2.0 + size * 0.35,
-            );
-            svg.text(
-                Text::new(x, y, size, &cell.text)
-                    .anchor(Anchor::Middle)
-                    .color(color),
-            );
+            let (x, y) = (x + (width - gap) / 2.0, y + (height - gap) / 2.0 + size * 0.35);
+            svg.text(Text::new(x, y, size, &cell.text).anchor(Anchor::Middle).color(color));
         }
     }
 
@@ -273,14 +231,7 @@ impl Grid<'_> {
             let part = (f64::from(step) + 0.5) / f64::from(steps);
             let y = top + height * (1.0 - f64::from(step + 1) / f64::from(steps));
             // Half a pixel of overlap hides the seams between the steps.
-            svg.rect(
-                x,
-                y,
-                12.0,
-                height / f64::from(steps) + 0.5,
-                &hex(color(part)),
-                None,
-            );
+            svg.rect(x, y, 12.0, height / f64::from(steps) + 0.5, &hex(color(part)), None);
         }
         // In a key of one low row the two ends stand side by side with it, not over each other.
         let (high_y, low_y) = if height < 2.5 * NOTE_SIZE {

@@ -44,10 +44,7 @@ impl Heatmap {
     {
         Self {
             title: title.into(),
-            rows: rows
-                .into_iter()
-                .map(|row| row.into_iter().collect())
-                .collect(),
+            rows: rows.into_iter().map(|row| row.into_iter().collect()).collect(),
             x_label: String::new(),
             y_label: String::new(),
             row_names: Vec::new(),
@@ -115,11 +112,7 @@ impl Heatmap {
         let range = fixed.or(found);
         let part = |value: f64, range: Range| {
             let width = range.high / 2.0 - range.low / 2.0;
-            if width > 0.0 {
-                (value / 2.0 - range.low / 2.0) / width
-            } else {
-                0.5
-            }
+            if width > 0.0 { (value / 2.0 - range.low / 2.0) / width } else { 0.5 }
         };
         let mut cells = Vec::with_capacity(rows * columns);
         for (row, row_name) in self.rows.iter().zip(&row_names) {
@@ -140,18 +133,10 @@ impl Heatmap {
         let key = range.filter(|_| rows > 0).map(|range| {
             let step = ((range.high / 2.0 - range.low / 2.0) / 50.0).max(f64::MIN_POSITIVE);
             let label = |value: f64| {
-                let step = if range.low < range.high {
-                    step
-                } else {
-                    value.abs() / 100.0
-                };
+                let step = if range.low < range.high { step } else { value.abs() / 100.0 };
                 label_one(value, step)
             };
-            Key {
-                low: label(range.low),
-                high: label(range.high),
-                color: |part| blend(&VIRIDIS, part),
-            }
+            Key { low: label(range.low), high: label(range.high), color: |part| blend(&VIRIDIS, part) }
         });
         Grid {
             title: &self.title,
@@ -177,12 +162,5 @@ impl Heatmap {
 
 /// `count` names: those given, then indices.
 pub(super) fn names(given: &[String], count: usize) -> Vec<String> {
-    (0..count)
-        .map(|index| {
-            given
-                .get(index)
-                .cloned()
-                .unwrap_or_else(|| index.to_string())
-        })
-        .collect()
+    (0..count).map(|index| given.get(index).cloned().unwrap_or_else(|| index.to_string())).collect()
 }

@@ -26,11 +26,7 @@ impl Histogram {
     pub fn new(title: impl Into<String>, values: impl IntoIterator<Item = f64>) -> Self {
         let mut axes = Axes::new(title);
         axes.y_label = "count".to_owned();
-        Self {
-            axes,
-            values: values.into_iter().collect(),
-            bins: None,
-        }
+        Self { axes, values: values.into_iter().collect(), bins: None }
     }
 
     /// Names the x axis.
@@ -65,25 +61,16 @@ impl Histogram {
     /// The picture, as a complete SVG document.
     #[must_use]
     pub fn to_svg(&self) -> String {
-        let mut finite: Vec<f64> = self
-            .values
-            .iter()
-            .copied()
-            .filter(|value| value.is_finite())
-            .collect();
+        let mut finite: Vec<f64> = self.values.iter().copied().filter(|value| value.is_finite()).collect();
         finite.sort_by(f64::total_cmp);
         let left_out = self.values.len() - finite.len();
-        let range = Range::of(finite.iter().copied(), Spacing::Linear)
-            .map(|range| range.padded(0.0, Spacing::Linear));
+        let range = Range::of(finite.iter().copied(), Spacing::Linear).map(|range| range.padded(0.0, Spacing::Linear));
         let bins = self.bins.unwrap_or_else(|| freedman_diaconis(&finite));
         let counts = range.map_or_else(Vec::new, |range| count(&finite, range, bins));
         let most = counts.iter().copied().max().unwrap_or(0);
         let data = Data {
             x: range.map(|range| range.padded(0.02, Spacing::Linear)),
-            y: range.map(|_| Range {
-                low: 0.0,
-                high: most as f64 * 1.05,
-            }),
+            y: range.map(|_| Range { low: 0.0, high: most as f64 * 1.05 }),
             whole_x: false,
             whole_y: true,
             legend: Vec::new(),
@@ -100,19 +87,9 @@ impl Histogram {
                 let top = plot.y.position(count as f64);
                 // A pixel between bars, as long as there are pixels to spare.
                 let gap = if to - from > 4.0 { 1.0 } else { 0.0 };
-                let tooltip = format!(
-                    "{:.4} to {:.4}: {count}",
-                    bin_edge(range, bins, index),
-                    bin_edge(range, bins, index + 1)
-                );
-                svg.rect(
-                    from,
-                    top,
-                    to - from - gap,
-                    plot.bottom() - top,
-                    series_color(0),
-                    Some(&tooltip),
-                );
+                let tooltip =
+                    format!("{:.4} to {:.4}: {count}", bin_edge(range, bins, index), bin_edge(range, bins, index + 1));
+                svg.rect(from, top, to - from - gap, plot.bottom() - top, series_color(0), Some(&tooltip));
             }
         })
     }
@@ -135,11 +112,7 @@ fn freedman_diaconis(sorted: &[f64]) -> usize {
     let width = 2.0 * (quantile(0.75) - quantile(0.25)) / (sorted.len() as f64).cbrt();
     let bins = (high - low) / width;
     // A width of zero or a range that overflows: fall back on Sturges's rule.
-    let bins = if bins.is_finite() {
-        bins
-    } else {
-        (sorted.len() as f64).log2() + 1.0
-    };
+    let bins = if bins.is_finite() { bins } else { (sorted.len() as f64).log2() + 1.0 };
     bins.ceil().clamp(5.0, 100.0) as usize
 }
 
@@ -165,10 +138,7 @@ mod tests {
 
     #[test]
     fn every_value_is_counted_once_and_the_last_edge_belongs_to_the_last_bin() {
-        let range = Range {
-            low: 0.0,
-            high: 4.0,
-        };
+        let range = Range { low: 0.0, high: 4.0 };
         let counts = count(&[0.0, 0.5, 1.0, 2.0, 3.9, 4.0], range, 4);
         assert_eq!(counts, [2, 1, 1, 2]);
     }

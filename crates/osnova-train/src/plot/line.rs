@@ -20,10 +20,7 @@ pub struct LineChart {
 impl LineChart {
     /// An empty chart, 720 by 440 pixels.
     pub fn new(title: impl Into<String>) -> Self {
-        Self {
-            axes: Axes::new(title),
-            series: Vec::new(),
-        }
+        Self { axes: Axes::new(title), series: Vec::new() }
     }
 
     /// Names the x axis.
@@ -42,11 +39,7 @@ impl LineChart {
 
     /// Adds a curve through `(x, y)` points, in the order given.
     #[must_use]
-    pub fn series(
-        mut self,
-        name: impl Into<String>,
-        points: impl IntoIterator<Item = (f64, f64)>,
-    ) -> Self {
+    pub fn series(mut self, name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
         self.series.push(Series::new(name, points));
         self
     }
@@ -54,10 +47,7 @@ impl LineChart {
     /// Adds a curve of one value an epoch; the first stands at x = 1.
     #[must_use]
     pub fn values(self, name: impl Into<String>, values: impl IntoIterator<Item = f64>) -> Self {
-        let points = values
-            .into_iter()
-            .enumerate()
-            .map(|(index, value)| ((index + 1) as f64, value));
+        let points = values.into_iter().enumerate().map(|(index, value)| ((index + 1) as f64, value));
         self.series(name, points)
     }
 
@@ -110,17 +100,12 @@ impl LineChart {
         axes::render(&self.axes, &data, |svg, plot| {
             for (index, series) in self.series.iter().enumerate() {
                 let color = series_color(index);
-                let curves = series
-                    .points
-                    .split(|point| !shown(&point))
-                    .filter(|curve| !curve.is_empty());
+                let curves = series.points.split(|point| !shown(&point)).filter(|curve| !curve.is_empty());
                 // Dots show where the measurements are, until they would run together.
                 let dotted = series.points.len() <= 40;
                 for curve in curves {
-                    let pixels: Vec<_> = curve
-                        .iter()
-                        .map(|point| (plot.x.position(point.0), plot.y.position(point.1)))
-                        .collect();
+                    let pixels: Vec<_> =
+                        curve.iter().map(|point| (plot.x.position(point.0), plot.y.position(point.1))).collect();
                     if pixels.len() > 1 {
                         svg.polyline(&pixels, color, dash(index));
                     }

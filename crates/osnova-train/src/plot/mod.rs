@@ -52,9 +52,7 @@ pub use line::LineChart;
 pub use scatter::ScatterChart;
 
 /// The colours of series, in order: Okabe and Ito's, which colour-blind readers tell apart.
-const SERIES_COLORS: [&str; 7] = [
-    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444",
-];
+const SERIES_COLORS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444"];
 
 /// One named series of points, as the charts with axes keep it.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,10 +63,7 @@ struct Series {
 
 impl Series {
     fn new(name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
-        Self {
-            name: name.into(),
-            points: points.into_iter().collect(),
-        }
+        Self { name: name.into(), points: points.into_iter().collect() }
     }
 }
 

@@ -48,14 +48,8 @@ impl Range {
             })
             .fold(None, |range, value| {
                 Some(match range {
-                    None => Self {
-                        low: value,
-                        high: value,
-                    },
-                    Some(Self { low, high }) => Self {
-                        low: low.min(value),
-                        high: high.max(value),
-                    },
+                    None => Self { low: value, high: value },
+                    Some(Self { low, high }) => Self { low: low.min(value), high: high.max(value) },
                 })
             })
     }
@@ -68,28 +62,15 @@ impl Range {
                 let magnitude = self.low.abs().max(self.high.abs());
                 // Below this neighbouring ticks would be the same floating-point number.
                 if width <= (magnitude * 1e-12).max(SMALLEST) {
-                    let room = if magnitude <= SMALLEST {
-                        0.5
-                    } else {
-                        magnitude * 0.1
-                    };
-                    return Self {
-                        low: self.low - room,
-                        high: self.high + room,
-                    };
+                    let room = if magnitude <= SMALLEST { 0.5 } else { magnitude * 0.1 };
+                    return Self { low: self.low - room, high: self.high + room };
                 }
-                Self {
-                    low: self.low - width * fraction,
-                    high: self.high + width * fraction,
-                }
+                Self { low: self.low - width * fraction, high: self.high + width * fraction }
             }
             Spacing::Logarithmic => {
                 let (low, high) = (self.low.log10(), self.high.log10());
                 let room = ((high - low) * fraction).max(0.05);
-                Self {
-                    low: 10f64.powf(low - room).max(SMALLEST / 10.0),
-                    high: 10f64.powf(high + room),
-                }
+                Self { low: 10f64.powf(low - room).max(SMALLEST / 10.0), high: 10f64.powf(high + room) }
             }
         }
     }
@@ -107,13 +88,7 @@ pub(super) struct Scale {
 
 impl Scale {
     pub(super) fn new(range: Range, spacing: Spacing, from: f64, to: f64) -> Self {
-        Self {
-            spacing,
-            low: spacing.transform(range.low),
-            high: spacing.transform(range.high),
-            from,
-            to,
-        }
+        Self { spacing, low: spacing.transform(range.low), high: spacing.transform(range.high), from, to }
     }
 
     /// The pixel of a value.
@@ -167,10 +142,7 @@ fn round_up(step: f64) -> f64 {
     let power = 10f64.powf(step.log10().floor());
     let factor = step / power;
     // Rounding may leave 5.000000001 where 5 was meant.
-    let rounded = [1.0, 2.0, 5.0]
-        .into_iter()
-        .find(|&round| factor <= round * (1.0 + 1e-9))
-        .unwrap_or(10.0);
+    let rounded = [1.0, 2.0, 5.0].into_iter().find(|&round| factor <= round * (1.0 + 1e-9)).unwrap_or(10.0);
     rounded * power
 }
 
@@ -189,10 +161,7 @@ fn logarithmic_ticks(range: Range, count: usize) -> Vec<Tick> {
         for factor in factors {
             let value = factor * 10f64.powf(exponent);
             if value >= range.low && value <= range.high {
-                found.push(Tick {
-                    value,
-                    label: label_one(value, value),
-                });
+                found.push(Tick { value, label: label_one(value, value) });
             }
         }
         exponent += stride;
@@ -205,9 +174,7 @@ fn logarithmic_ticks(range: Range, count: usize) -> Vec<Tick> {
 }
 
 fn label(values: &[f64], step: f64) -> Vec<Tick> {
-    let greatest = values
-        .iter()
-        .fold(0.0f64, |greatest, value| greatest.max(value.abs()));
+    let greatest = values.iter().fold(0.0f64, |greatest, value| greatest.max(value.abs()));
     values
         .iter()
         .map(|&value| Tick {
@@ -260,10 +227,7 @@ pub(super) fn ticks_along(range: Range, pixels: f64, size: f64, whole: bool) -> 
 
 /// The width of the widest label.
 pub(super) fn widest_label(ticks: &[Tick], size: f64) -> f64 {
-    ticks
-        .iter()
-        .map(|tick| text_width(&tick.label, size))
-        .fold(0.0, f64::max)
+    ticks.iter().map(|tick| text_width(&tick.label, size)).fold(0.0, f64::max)
 }
 
 #[cfg(test)]
@@ -271,38 +235,22 @@ mod tests {
     use super::*;
 
     fn labels(low: f64, high: f64, count: usize) -> Vec<String> {
-        linear_ticks(Range { low, high }, count, false)
-            .into_iter()
-            .map(|tick| tick.label)
-            .collect()
+        linear_ticks(Range { low, high }, count, false).into_iter().map(|tick| tick.label).collect()
     }
 
     #[test]
     fn ticks_stand_at_round_numbers() {
-        assert_eq!(
-            labels(0.0, 1.0, 5),
-            ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]
-        );
+        assert_eq!(labels(0.0, 1.0, 5), ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         assert_eq!(labels(-3.0, 17.0, 5), ["0", "5", "10", "15"]);
-        assert_eq!(
-            labels(0.971, 0.979, 4),
-            ["0.972", "0.974", "0.976", "0.978"]
-        );
+        assert_eq!(labels(0.971, 0.979, 4), ["0.972", "0.974", "0.976", "0.978"]);
         assert_eq!(labels(0.0, 3e6, 3), ["0", "1e6", "2e6", "3e6"]);
-        assert_eq!(
-            labels(9.9e5, 1.01e6, 2),
-            ["9.9e5", "1e6", "1.01e6"],
-            "as many digits as tell the ticks apart"
-        );
+        assert_eq!(labels(9.9e5, 1.01e6, 2), ["9.9e5", "1e6", "1.01e6"], "as many digits as tell the ticks apart");
         assert_eq!(labels(0.0, 2e-5, 2), ["0", "1e-5", "2e-5"]);
     }
 
     #[test]
     fn whole_ticks_do_not_repeat_a_label() {
-        let range = Range {
-            low: 1.0,
-            high: 3.0,
-        };
+        let range = Range { low: 1.0, high: 3.0 };
         let ticks = linear_ticks(range, 10, true);
         let labels: Vec<_> = ticks.iter().map(|tick| tick.label.as_str()).collect();
         assert_eq!(labels, ["1", "2", "3"]);
@@ -310,19 +258,7 @@ mod tests {
 
     #[test]
     fn any_range_gives_few_distinct_ticks_inside_it() {
-        let ends = [
-            -1e300,
-            -1e17,
-            -1.0,
-            -1e-300,
-            0.0,
-            5e-324,
-            1e-9,
-            1.0,
-            1.0 + 1e-15,
-            1e17,
-            1e300,
-        ];
+        let ends = [-1e300, -1e17, -1.0, -1e-300, 0.0, 5e-324, 1e-9, 1.0, 1.0 + 1e-15, 1e17, 1e300];
         for low in ends {
             for high in ends.into_iter().filter(|&high| high >= low) {
                 let range = Range { low, high }.padded(0.05, Spacing::Linear);
@@ -346,10 +282,7 @@ mod tests {
 
     #[test]
     fn a_logarithmic_axis_names_powers_of_ten() {
-        let range = Range {
-            low: 0.5e-3,
-            high: 20.0,
-        };
+        let range = Range { low: 0.5e-3, high: 20.0 };
         let ticks = ticks(range, Spacing::Logarithmic, 6, false);
         let labels: Vec<_> = ticks.iter().map(|tick| tick.label.as_str()).collect();
         assert_eq!(labels, ["0.001", "0.01", "0.1", "1", "10"]);
@@ -360,21 +293,14 @@ mod tests {
 
     #[test]
     fn a_narrow_logarithmic_axis_still_has_two_ticks() {
-        let range = Range {
-            low: 0.31,
-            high: 0.42,
-        };
+        let range = Range { low: 0.31, high: 0.42 };
         assert!(ticks(range, Spacing::Logarithmic, 6, false).len() >= 2);
     }
 
     #[test]
     fn one_value_gets_room_around_it() {
         for value in [0.0, 1.0, -7.5, 1e300, 1e-300] {
-            let range = Range {
-                low: value,
-                high: value,
-            }
-            .padded(0.05, Spacing::Linear);
+            let range = Range { low: value, high: value }.padded(0.05, Spacing::Linear);
             assert!(range.low < value && value < range.high, "{value}");
             let scale = Scale::new(range, Spacing::Linear, 0.0, 100.0);
             assert!((scale.position(value) - 50.0).abs() < 10.0 + 1e-6 || value.abs() == 1e300);

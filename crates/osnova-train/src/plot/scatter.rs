@@ -19,10 +19,7 @@ pub struct ScatterChart {
 impl ScatterChart {
     /// An empty chart, 720 by 440 pixels.
     pub fn new(title: impl Into<String>) -> Self {
-        Self {
-            axes: Axes::new(title),
-            series: Vec::new(),
-        }
+        Self { axes: Axes::new(title), series: Vec::new() }
     }
 
     /// Names the x axis.
@@ -41,11 +38,7 @@ impl ScatterChart {
 
     /// Adds a cloud of `(x, y)` points.
     #[must_use]
-    pub fn series(
-        mut self,
-        name: impl Into<String>,
-        points: impl IntoIterator<Item = (f64, f64)>,
-    ) -> Self {
+    pub fn series(mut self, name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
         self.series.push(Series::new(name, points));
         self
     }
@@ -68,11 +61,7 @@ impl ScatterChart {
         };
         let legend = self.series.iter().enumerate().map(|(index, series)| {
             let color = series_color(index);
-            LegendEntry {
-                name: &series.name,
-                color,
-                symbol: Symbol::Dot,
-            }
+            LegendEntry { name: &series.name, color, symbol: Symbol::Dot }
         });
         let data = Data {
             x: range(|point| point.0),

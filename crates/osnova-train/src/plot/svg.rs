@@ -39,16 +39,7 @@ pub(super) struct Text<'a> {
 
 impl<'a> Text<'a> {
     pub(super) fn new(x: f64, y: f64, size: f64, content: &'a str) -> Self {
-        Self {
-            x,
-            y,
-            size,
-            anchor: Anchor::Start,
-            color: INK,
-            rotate: 0.0,
-            bold: false,
-            content,
-        }
+        Self { x, y, size, anchor: Anchor::Start, color: INK, rotate: 0.0, bold: false, content }
     }
 
     pub(super) fn anchor(self, anchor: Anchor) -> Self {
@@ -77,9 +68,7 @@ pub(super) struct Svg {
 impl Svg {
     /// Starts a white picture of `width` by `height` pixels; `title` is what screen readers say.
     pub(super) fn new(width: f64, height: f64, title: &str) -> Self {
-        let mut svg = Self {
-            body: String::new(),
-        };
+        let mut svg = Self { body: String::new() };
         svg.raw(format_args!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
              viewBox=\"0 0 {width} {height}\" role=\"img\" \
@@ -99,15 +88,7 @@ impl Svg {
     }
 
     /// A filled rectangle; `tooltip` is what a browser shows over it.
-    pub(super) fn rect(
-        &mut self,
-        x: f64,
-        y: f64,
-        width: f64,
-        height: f64,
-        fill: &str,
-        tooltip: Option<&str>,
-    ) {
+    pub(super) fn rect(&mut self, x: f64, y: f64, width: f64, height: f64, fill: &str, tooltip: Option<&str>) {
         self.raw(format_args!(
             "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"{fill}\"",
             number(x),
@@ -122,14 +103,7 @@ impl Svg {
     }
 
     /// A straight line; `dash` is an SVG dash pattern, empty for a solid line.
-    pub(super) fn line(
-        &mut self,
-        from: (f64, f64),
-        to: (f64, f64),
-        color: &str,
-        width: f64,
-        dash: &str,
-    ) {
+    pub(super) fn line(&mut self, from: (f64, f64), to: (f64, f64), color: &str, width: f64, dash: &str) {
         self.raw(format_args!(
             "<line x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{}\" stroke=\"{color}\" stroke-width=\"{}\"{}/>\n",
             number(from.0),
@@ -195,11 +169,7 @@ impl Svg {
     }
 
     /// Draws what `draw` draws, cut off at the rectangle.
-    pub(super) fn clipped(
-        &mut self,
-        (x, y, width, height): (f64, f64, f64, f64),
-        draw: impl FnOnce(&mut Self),
-    ) {
+    pub(super) fn clipped(&mut self, (x, y, width, height): (f64, f64, f64, f64), draw: impl FnOnce(&mut Self)) {
         // A nested picture clips without an id, so several charts may stand inline in one page.
         let [x, y, width, height] = [x, y, width, height].map(number);
         self.raw(format_args!(
@@ -218,11 +188,7 @@ impl Svg {
 }
 
 fn dash_attribute(dash: &str) -> String {
-    if dash.is_empty() {
-        String::new()
-    } else {
-        format!(" stroke-dasharray=\"{dash}\"")
-    }
+    if dash.is_empty() { String::new() } else { format!(" stroke-dasharray=\"{dash}\"") }
 }
 
 /// A coordinate with at most two decimals; what is not finite becomes 0, since SVG has no NaN.
@@ -233,11 +199,7 @@ pub(super) fn number(value: f64) -> String {
     // A renderer's own numbers are single precision; nothing visible lies beyond a million pixels.
     let text = format!("{:.2}", value.clamp(-1e6, 1e6));
     let text = text.trim_end_matches('0').trim_end_matches('.');
-    if text == "-0" {
-        "0".to_owned()
-    } else {
-        text.to_owned()
-    }
+    if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
 /// `text` as XML character data: markup escaped, forbidden characters replaced, one line.
@@ -302,12 +264,8 @@ pub(super) fn fit(text: &str, size: f64, width: f64) -> String {
 /// Writes the picture to `path` in one piece: to a temporary file beside it, then renamed, so a
 /// reader or a crash meets the old file or the new one and never half of one.
 pub(super) fn save(path: &Path, svg: &str) -> io::Result<()> {
-    let named = |error: io::Error| {
-        io::Error::new(
-            error.kind(),
-            format!("cannot write the chart {}: {error}", path.display()),
-        )
-    };
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("cannot write the chart {}: {error}", path.display()));
     let temporary = temporary_path(path).map_err(named)?;
     let written = OpenOptions::new()
         .write(true)
@@ -331,10 +289,7 @@ fn temporary_path(path: &Path) -> io::Result<PathBuf> {
     // Two threads may save the same chart; the process and a count keep their files apart.
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let name = path.file_name().ok_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "the path names no file; give one such as loss.svg",
-        )
+        io::Error::new(io::ErrorKind::InvalidInput, "the path names no file; give one such as loss.svg")
     })?;
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let mut temporary = std::ffi::OsString::from(".");

@@ -25,11 +25,7 @@ fn attribute(node: Node<'_, '_>, name: &str) -> f64 {
 }
 
 fn text_box(node: Node<'_, '_>) -> TextBox {
-    let (x, y, size) = (
-        attribute(node, "x"),
-        attribute(node, "y"),
-        attribute(node, "font-size"),
-    );
+    let (x, y, size) = (attribute(node, "x"), attribute(node, "y"), attribute(node, "font-size"));
     let content = node.text().unwrap_or("").to_owned();
     let width = text_width(&content, size);
     let start = match node.attribute("text-anchor") {
@@ -41,20 +37,8 @@ fn text_box(node: Node<'_, '_>) -> TextBox {
     let (left, right, top, bottom) = (start, start + width, -0.74 * size, 0.2 * size);
     match node.attribute("transform") {
         // Turned by -90°: (x, y) goes to (y, -x).
-        Some(_) => TextBox {
-            content,
-            left: x + top,
-            right: x + bottom,
-            top: y - right,
-            bottom: y - left,
-        },
-        None => TextBox {
-            content,
-            left: x + left,
-            right: x + right,
-            top: y + top,
-            bottom: y + bottom,
-        },
+        Some(_) => TextBox { content, left: x + top, right: x + bottom, top: y - right, bottom: y - left },
+        None => TextBox { content, left: x + left, right: x + right, top: y + top, bottom: y + bottom },
     }
 }
 
@@ -64,11 +48,7 @@ fn legible_texts(svg: &str) -> Vec<String> {
     let root = document.root_element();
     let (width, height) = (attribute(root, "width"), attribute(root, "height"));
     let is_text = |node: &Node<'_, '_>| node.has_tag_name("text");
-    let boxes: Vec<_> = document
-        .descendants()
-        .filter(is_text)
-        .map(text_box)
-        .collect();
+    let boxes: Vec<_> = document.descendants().filter(is_text).map(text_box).collect();
     for (index, text) in boxes.iter().enumerate() {
         assert!(
             text.left >= 0.0 && text.top >= 0.0 && text.right <= width && text.bottom <= height,
@@ -94,10 +74,7 @@ fn legible_texts(svg: &str) -> Vec<String> {
 
 fn count_tags(svg: &str, tag: &str) -> usize {
     let document = Document::parse(svg).expect("well-formed");
-    document
-        .descendants()
-        .filter(|node| node.has_tag_name(tag))
-        .count()
+    document.descendants().filter(|node| node.has_tag_name(tag)).count()
 }
 
 #[test]
@@ -122,10 +99,7 @@ fn a_line_chart_shows_every_name_and_round_ticks() {
         "0.5",
         "2.0",
     ] {
-        assert!(
-            texts.iter().any(|text| text == expected),
-            "{expected}: {texts:?}"
-        );
+        assert!(texts.iter().any(|text| text == expected), "{expected}: {texts:?}");
     }
     assert_eq!(count_tags(&svg, "polyline"), 2);
 }
@@ -135,15 +109,9 @@ fn a_point_lies_where_the_axes_say() {
     // Two points on gridlines: the curve's ends must meet the ticks' pixels.
     let svg = LineChart::new("").values("only", [1.0, 3.0]).to_svg();
     let document = Document::parse(&svg).expect("well-formed");
-    let polyline = document
-        .descendants()
-        .find(|node| node.has_tag_name("polyline"))
-        .expect("a curve");
+    let polyline = document.descendants().find(|node| node.has_tag_name("polyline")).expect("a curve");
     let points = polyline.attribute("points").expect("points");
-    let numbers: Vec<f64> = points
-        .split([' ', ','])
-        .map(|number| number.parse().expect("a number"))
-        .collect();
+    let numbers: Vec<f64> = points.split([' ', ',']).map(|number| number.parse().expect("a number")).collect();
     let tick = |label: &str, end: bool| {
         document
             .descendants()
@@ -232,9 +200,7 @@ fn degenerate_numbers_make_a_picture_all_the_same() {
                 LineChart::new("extreme").series("a", points).log_y(),
                 LineChart::new("extreme").values("a", [first, second]),
                 LineChart::new("one").values("a", [first]),
-                LineChart::new("range")
-                    .values("a", [1.0, 2.0])
-                    .y_range(first, second),
+                LineChart::new("range").values("a", [1.0, 2.0]).y_range(first, second),
             ] {
                 legible_texts(&chart.to_svg());
             }
@@ -253,21 +219,12 @@ fn nothing_to_show_is_said() {
     let no_counts: [[u64; 0]; 0] = [];
     let no_names: [&str; 0] = [];
     for svg in [
-        LineChart::new("none")
-            .x_label("epoch")
-            .y_label("loss")
-            .to_svg(),
+        LineChart::new("none").x_label("epoch").y_label("loss").to_svg(),
         LineChart::new("none").values("empty", []).to_svg(),
-        LineChart::new("none")
-            .values("never", [f64::NAN])
-            .log_y()
-            .to_svg(),
+        LineChart::new("none").values("never", [f64::NAN]).log_y().to_svg(),
         ScatterChart::new("none").to_svg(),
         Histogram::new("none", [f64::NAN]).to_svg(),
-        Heatmap::new("none", nothing)
-            .y_label("rows")
-            .x_label("columns")
-            .to_svg(),
+        Heatmap::new("none", nothing).y_label("rows").x_label("columns").to_svg(),
         Heatmap::new("none", [[], []] as [[f64; 0]; 2]).to_svg(),
         ConfusionChart::new("none", no_names, no_counts).to_svg(),
     ] {
@@ -279,10 +236,7 @@ fn nothing_to_show_is_said() {
 #[test]
 fn a_histogram_counts_and_says_what_it_left_out() {
     let values = [0.0, 0.1, 0.2, 0.9, 1.0, f64::NAN, f64::INFINITY];
-    let svg = Histogram::new("weights", values)
-        .bins(2)
-        .x_label("weight")
-        .to_svg();
+    let svg = Histogram::new("weights", values).bins(2).x_label("weight").to_svg();
     let texts = legible_texts(&svg);
     assert!(texts.contains(&"2 values that are not finite are left out".to_owned()));
     assert!(svg.contains("<title>0.0000 to 0.5000: 3</title>"), "{svg}");
@@ -292,32 +246,13 @@ fn a_histogram_counts_and_says_what_it_left_out() {
 #[test]
 fn a_confusion_matrix_shows_counts_names_and_accuracy() {
     let counts = [vec![30, 1, 0], vec![2, 7, 0], vec![0, 0, 1000]];
-    let svg = ConfusionChart::new(
-        "Test set",
-        ["cat", "<dog>", "a very long class name"],
-        counts,
-    );
+    let svg = ConfusionChart::new("Test set", ["cat", "<dog>", "a very long class name"], counts);
     let svg = svg.to_svg();
     let texts = legible_texts(&svg);
-    for expected in [
-        "cat",
-        "<dog>",
-        "predicted",
-        "true",
-        "30",
-        "1000",
-        "a very long class name",
-    ] {
-        assert!(
-            texts.iter().any(|text| text == expected),
-            "{expected}: {texts:?}"
-        );
+    for expected in ["cat", "<dog>", "predicted", "true", "30", "1000", "a very long class name"] {
+        assert!(texts.iter().any(|text| text == expected), "{expected}: {texts:?}");
     }
-    assert!(
-        texts
-            .iter()
-            .any(|text| text.starts_with("1037 of 1040 right, 99.71 %"))
-    );
+    assert!(texts.iter().any(|text| text.starts_with("1037 of 1040 right, 99.71 %")));
     assert!(svg.contains("true cat, predicted &lt;dog&gt;: 1 (3.2 %)"));
     // The colour is the share of the row: 7 of 9 is darker than 2 of 9 though rare.
     assert_eq!(count_tags(&svg, "rect"), 1 + 9);
@@ -327,8 +262,7 @@ fn a_confusion_matrix_shows_counts_names_and_accuracy() {
 fn a_matrix_of_any_size_is_legible() {
     for classes in [1usize, 2, 3, 10, 26, 100, 300] {
         let names: Vec<_> = (0..classes).map(|class| format!("class {class}")).collect();
-        let counts = (0..classes)
-            .map(|row| (0..classes).map(move |column| if row == column { 123 } else { 0 }));
+        let counts = (0..classes).map(|row| (0..classes).map(move |column| if row == column { 123 } else { 0 }));
         let svg = ConfusionChart::new("m", names.clone(), counts).to_svg();
         let texts = legible_texts(&svg);
         assert!(texts.contains(&"class 0".to_owned()));
@@ -351,11 +285,7 @@ fn a_ragged_matrix_has_grey_cells_and_missing_counts_are_zero() {
     assert_eq!(svg.matches("#cfcfcf").count(), 2);
     let svg = ConfusionChart::new("ragged", ["a"], [vec![1, 2], vec![]]).to_svg();
     let texts = legible_texts(&svg);
-    assert_eq!(
-        texts.iter().filter(|text| *text == "0").count(),
-        2,
-        "{texts:?}"
-    );
+    assert_eq!(texts.iter().filter(|text| *text == "0").count(), 2, "{texts:?}");
 }
 
 #[test]
@@ -363,11 +293,7 @@ fn characters_xml_forbids_do_not_break_the_file() {
     let name = "bell\u{7} null\0 line\nbreak \u{ffff} 数字 é 🦀 ]]> --";
     let svg = LineChart::new(name).values(name, [1.0, 2.0]).to_svg();
     let texts = legible_texts(&svg);
-    assert!(
-        texts
-            .iter()
-            .any(|text| text.contains("line break") && text.contains("数字 é 🦀 ]]>"))
-    );
+    assert!(texts.iter().any(|text| text.contains("line break") && text.contains("数字 é 🦀 ]]>")));
 }
 
 #[test]
