@@ -120,20 +120,19 @@ fn milliseconds(seconds: Option<f64>) -> String {
     format!("{value:.decimals$}")
 }
 
-/// `text` with the part between the markers replaced; without markers, or without a text, the
-/// report alone.
-pub(crate) fn place_report(text: Option<&str>, report: &str) -> String {
+/// A page with the report between its markers. A page without markers keeps all it has and gets the
+/// report at its end; without a page the report makes one.
+pub(crate) fn place_report(page: Option<&str>, report: &str) -> String {
     const BEGIN: &str = "<!-- compare:begin -->";
     const END: &str = "<!-- compare:end -->";
     let block = format!("{BEGIN}\n{}\n{END}", report.trim_end());
-    let parts = text.and_then(|text| {
-        let (before, rest) = text.split_once(BEGIN)?;
-        let (_, after) = rest.split_once(END)?;
-        Some((before, after))
-    });
+    let Some(page) = page else {
+        return format!("# Performance\n\n{block}\n");
+    };
+    let parts = page.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
     match parts {
         Some((before, after)) => format!("{before}{block}{after}"),
-        None => format!("# Performance\n\n{block}\n"),
+        None => format!("{}\n\n{block}\n", page.trim_end()),
     }
 }
 
@@ -219,6 +218,9 @@ mod tests {
         let page = format!("Prose before.\n{first}Prose after.\n");
         let second = place_report(Some(&page), "two\n");
         assert_eq!(second, page.replace("\none\n", "\ntwo\n"));
-        assert_eq!(place_report(Some("no markers"), "x"), place_report(None, "x"));
+
+        let appended = place_report(Some("No markers.\n"), "one");
+        assert!(appended.starts_with("No markers.\n\n<!-- compare:begin -->\none\n"), "{appended}");
+        assert_eq!(place_report(Some(&appended), "one"), appended);
     }
 }

@@ -15,6 +15,10 @@ use crate::race::{Runner, Times, memory_table, place_report, table};
 /// The workload whose peak memory is compared.
 const MEMORY_WORKLOAD: &str = "mlp_step_b128";
 
+/// The workloads that have a bar to meet.
+const WORKLOADS: &str = "mlp_step_b128,mlp_step_b32,mlp_infer_b1,softmax_ce_4096x1000,\
+                         sum_axis_4096x4096,sgemm_1024,sgemm_256,vae_step_b128";
+
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// A Python that has torch, jax and optax
@@ -34,12 +38,11 @@ pub(crate) struct Arguments {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "mlp_step_b128,mlp_step_b32,mlp_infer_b1,softmax_ce_4096x1000,\
-                         sum_axis_4096x4096,sgemm_1024,sgemm_256,vae_step_b128"
+        default_value = WORKLOADS
     )]
     workloads: Vec<String>,
     /// Store the report in this file; in a page with the lines `<!-- compare:begin -->` and
-    /// `<!-- compare:end -->` only what stands between them is replaced
+    /// `<!-- compare:end -->` what stands between them is replaced, else it goes to the end
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
 }
@@ -232,9 +235,11 @@ fn header(arguments: &Arguments) -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let (threads, rounds) = (arguments.threads, arguments.rounds);
     let words = if threads == 1 { "thread" } else { "threads" };
+    let workloads = arguments.workloads.join(",");
+    let chosen = if workloads == WORKLOADS { String::new() } else { format!(" --workloads {workloads}") };
     format!(
         "{}, {threads} {words}. {}. Medians over {rounds} rounds in turn.\n\n\
-         ```sh\ncargo xtask compare --python PATH --rounds {rounds} --threads {threads}\n```\n",
+         ```sh\ncargo xtask compare --python PATH --rounds {rounds} --threads {threads}{chosen}\n```\n",
         cpu_name(&cpu).unwrap_or("An unknown processor"),
         versions.join(", "),
     )
