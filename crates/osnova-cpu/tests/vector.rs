@@ -1,0 +1,236 @@
+//! The vectorised functions against double precision: sampled, or over every `f32` with `OSNOVA_THOROUGH=1`.
+
+use osnova_cpu::dispatch::{Level, Portable, available_levels, force_level};
+use osnova_cpu::vector::{self, VectorMath};
+
+struct Function {
+    name: &'static str,
+    slice: fn(&[f32], &mut [f32]),
+    portable: fn(f32) -> f32,
+    exact: fn(f64) -> f64,
+    /// The largest error in units in the last place, dispatched and portable.
+    bound: (f64, f64),
+}
+
+macro_rules! function {
+    ($name:ident, $bound:expr, $exact:expr) => {
+        Function {
+            name: stringify!($name),
+            slice: vector::$name::<f32>,
+            portable: |x| VectorMath::$name::<Portable>(x),
+            exact: $exact,
+            bound: $bound,
+        }
+    };
+}
+
+fn functions() -> Vec<Function> {
+    vec![
+        function!(exp, (1.0, 1.0), libm::exp),
+        function!(expm1, (2.0, 2.0), libm::expm1),
+        function!(ln, (1.0, 1.0), libm::log),
+        function!(ln1p, (2.0, 2.0), libm::log1p),
+        function!(tanh, (2.0, 2.0), libm::tanh),
+        function!(sigmoid, (2.0, 2.5), |x| if x < 0.0 { x.exp() / (1.0 + x.exp()) } else { 1.0 / (1.0 + (-x).exp()) }),
+        function!(erf, (2.0, 2.0), libm::erf),
+        function!(sin, (2.0, 2.0), libm::sin),
+        function!(cos, (2.0, 2.0), libm::cos),
+        function!(sqrt, (0.5, 0.5), f64::sqrt),
+        function!(rsqrt, (1.5, 1.5), |x| 1.0 / x.sqrt()),
+        function!(recip, (0.5, 0.5), |x| 1.0 / x),
+    ]
+}
+
+/// The distance of `got` from `want` in units of the last place that an `f32` near `want` has.
+fn error_in_ulp(got: f32, want: f64) -> f64 {
+    if want.is_nan() {
+        return if got.is_nan() { 0.0 } else { f64::INFINITY };
+    }
+    if (want as f32).is_infinite() && got == want as f32 {
+        return 0.0;
+    }
+    // An infinite result stands for the number after the largest.
+    let got = if got.is_infinite() { f64::from(got.signum()) * 2f64.powi(128) } else { f64::from(got) };
+    let exponent = if want == 0.0 { -126 } else { want.abs().log2().floor().clamp(-126.0, 127.0) as i32 };
+    (got - want).abs() / 2f64.powi(exponent - 23)
+}
+
+const EDGES: [f32; 40] = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    f32::INFINITY,
+    f32::NEG_INFINITY,
+    f32::NAN,
+    f32::MAX,
+    f32::MIN,
+    f32::MIN_POSITIVE,
+    -f32::MIN_POSITIVE,
+    1e-45,
+    -1e-45,
+    1e-40,
+    f32::EPSILON,
+    88.722_84,
+    88.722_83,
+    88.8,
+    -87.336_55,
+    -103.972_08,
+    -103.97,
+    -104.0,
+    -150.0,
+    0.55,
+    -0.55,
+    0.549_999_95,
+    0.92,
+    0.919_999_96,
+    3.9,
+    4.0,
+    9.01,
+    16_777_216.0,
+    16_777_215.0,
+    1e30,
+    std::f32::consts::PI,
+    std::f32::consts::FRAC_PI_2,
+    std::f32::consts::SQRT_2,
+    std::f32::consts::FRAC_1_SQRT_2,
+    16.635_532,
+    -17.4,
+];
+
+/// Calls `check` with slices that together hold the sampled arguments.
+fn for_arguments(check: impl Fn(&[f32]) + Sync) {
+    const RUN: u64 = 1 << 16;
+    check(&EDGES);
+    if std::env::var_os("OSNOVA_THOROUGH").is_some() {
+        let next = std::sync::atomic::AtomicU64::new(0);
+        let threads = std::thread::available_parallelism().map_or(1, |count| count.get());
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    loop {
+                        let start = next.fetch_add(RUN, std::sync::atomic::Ordering::Relaxed);
+                        if start >= 1 << 32 {
+                            break;
+                        }
+                        check(&(start..start + RUN).map(|bits| f32::from_bits(bits as u32)).collect::<Vec<_>>());
+                    }
+                });
+            }
+        });
+    } else {
+        let sampled = |step: usize| (0..=u32::MAX).step_by(step).map(f32::from_bits).collect::<Vec<_>>();
+        check(&sampled(65_537));
+        // Most bit patterns are far from one; the functions bend near it.
+        check(&(0..120_000).map(|index| (index as f32 - 60_000.0) * 0.000_371).collect::<Vec<_>>());
+    }
+}
+
+/// Measures every function on one level; returns the worst errors.
+fn check_bounds(run: impl Fn(&Function, &[f32], &mut [f32]) + Sync, bound: impl Fn(&Function) -> f64) {
+    for function in functions() {
+        let worst = std::sync::Mutex::new((0.0, 0.0f32, 0.0f32));
+        for_arguments(|arguments| {
+            let mut results = vec![0.0; arguments.len()];
+            run(&function, arguments, &mut results);
+            let mut local = (0.0, 0.0, 0.0);
+            for (&argument, &result) in arguments.iter().zip(&results) {
+                let error = error_in_ulp(result, (function.exact)(f64::from(argument)));
+                if error > local.0 {
+                    local = (error, argument, result);
+                }
+            }
+            let mut worst = worst.lock().unwrap();
+            if local.0 > worst.0 {
+                *worst = local;
+            }
+        });
+        let (error, argument, result) = worst.into_inner().unwrap();
+        println!("{:8} {error:.3} ulp at {argument:e}", function.name);
+        let bound = bound(&function);
+        assert!(error <= bound, "{}({argument:e}) = {result:e} is {error} ulp off, more than {bound}", function.name);
+    }
+}
+
+#[test]
+fn dispatched_functions_are_within_two_units_of_the_last_place() {
+    check_bounds(|function, input, output| (function.slice)(input, output), |function| function.bound.0);
+}
+
+#[test]
+fn portable_functions_are_within_their_bounds() {
+    check_bounds(
+        |function, input, output| {
+            output.iter_mut().zip(input).for_each(|(output, &input)| *output = (function.portable)(input));
+        },
+        |function| function.bound.1,
+    );
+}
+
+/// Compares a slice function with `exact`, allowing the absolute error `allowed(argument, exact result)`.
+fn check_absolute(slice: fn(&[f32], &mut [f32]), exact: fn(f64) -> f64, allowed: impl Fn(f64, f64) -> f64 + Sync) {
+    for_arguments(|arguments| {
+        let mut results = vec![0.0; arguments.len()];
+        slice(arguments, &mut results);
+        for (&argument, &result) in arguments.iter().zip(&results) {
+            let want = exact(f64::from(argument));
+            let close = error_in_ulp(result, want) <= 1.0
+                || (f64::from(result) - want).abs() <= allowed(f64::from(argument), want);
+            assert!(close, "at {argument:e}: {result:e}, not {want:e}");
+        }
+    });
+}
+
+#[test]
+fn gelu_is_close_in_absolute_terms() {
+    let exact = |x: f64| if x < -40.0 { -0.0 } else { 0.5 * x * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2) };
+    check_absolute(vector::gelu::<f32>, exact, |x, _| 2f64.powi(-23) * x.abs());
+}
+
+#[test]
+fn gelu_by_tangent_is_close_to_its_formula() {
+    let exact = |x: f64| {
+        let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
+        if x < -40.0 { -0.0 } else { x / (1.0 + (-2.0 * inner).exp()) }
+    };
+    check_absolute(vector::gelu_tanh::<f32>, exact, |x, _| 2f64.powi(-23) * x.abs());
+}
+
+#[test]
+fn silu_is_close_until_it_is_subnormal() {
+    let exact = |x: f64| if x < -750.0 { -0.0 } else { x / (1.0 + (-x).exp()) };
+    check_absolute(vector::silu::<f32>, exact, |_, want| 2.5 * 2f64.powi(-23) * want.abs() + 1e-43);
+}
+
+#[test]
+fn signs_of_zero_and_limits_are_kept() {
+    for function in functions() {
+        if matches!(function.name, "expm1" | "ln1p" | "tanh" | "erf" | "sin") {
+            let mut result = [1.0];
+            (function.slice)(&[-0.0], &mut result);
+            assert!(result[0] == 0.0 && result[0].is_sign_negative(), "{}(-0) is {:?}", function.name, result[0]);
+        }
+    }
+}
+
+#[test]
+fn double_precision_follows_the_library() {
+    let input = [-3.0, -0.5, 0.0, 1e-9, 0.7, 5.0f64];
+    let mut output = [0.0; 6];
+    vector::tanh(&input, &mut output);
+    assert_eq!(output, input.map(f64::tanh));
+    vector::sin(&input, &mut output);
+    assert_eq!(output, input.map(f64::sin));
+    vector::gelu(&input, &mut output);
+    assert_eq!(output, input.map(|x| 0.5 * x * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2)));
+}
+
+#[test]
+fn a_level_can_be_forced_and_an_absent_one_is_ignored() {
+    let widest = osnova_cpu::dispatch::level();
+    assert!(available_levels().contains(&widest));
+    assert_eq!(available_levels()[0], Level::Portable);
+    let absent = if cfg!(target_arch = "aarch64") { Level::Avx2Fma } else { Level::Neon };
+    force_level(absent);
+    assert_eq!(osnova_cpu::dispatch::level(), widest);
+}
