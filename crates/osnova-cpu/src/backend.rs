@@ -1,0 +1,165 @@
+//! The backend: which kernel answers which operation.
+
+use crate::kernels::{create, elementwise, index, losses, movement, normalise, optimize, product, reduce, softmax};
+use crate::memory::Buffer;
+use crate::native::with_native;
+use crate::parallel::Parallel;
+use crate::storage::{Storage, contiguous};
+use osnova_tensor::{
+    Backend, Capabilities, DType, DTypeSet, Device, Error, HostData, Inputs, Layout, Meta, Op, Outputs, Result, Shape,
+    Tensor, view,
+};
+use smallvec::smallvec;
+
+/// The CPU with a fixed number of threads.
+#[derive(Debug)]
+pub(crate) struct Cpu {
+    parallel: Parallel,
+    name: String,
+}
+
+impl Cpu {
+    pub(crate) fn new(parallel: Parallel, name: String) -> Self {
+        Self { parallel, name }
+    }
+
+    pub(crate) fn parallel(&self) -> &Parallel {
+        &self.parallel
+    }
+
+    fn missing(&self, op: &Op) -> Box<Error> {
+        Error::device(
+            &self.name,
+            format!("there is no kernel for {}", op.name()),
+            "Use a version of osnova-cpu that matches osnova-tensor",
+        )
+    }
+}
+
+impl Backend for Cpu {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new(DTypeSet::ALL)
+    }
+
+    fn claims(&self, op: &Op, inputs: &[Tensor]) -> bool {
+        let Some(first) = inputs.first() else { return false };
+        let single = matches!(first.dtype(), DType::F32 | DType::F64);
+        match op {
+            Op::Activate(_) | Op::ActivationGradient(_) => true,
+            Op::Softmax { axis } | Op::LogSoftmax { axis } => single && axis + 1 == first.rank(),
+            Op::CrossEntropy(_) | Op::BinaryCrossEntropy(_) | Op::LayerNorm(_) => single,
+            Op::Mean { .. } => single,
+            // The parameters may differ in dtype from one another; the kernel takes them as one.
+            Op::Optimize(_) => {
+                let dtype = inputs.get(1).map_or(DType::F32, Tensor::dtype);
+                matches!(dtype, DType::F32 | DType::F64) && inputs[1..].iter().all(|input| input.dtype() == dtype)
+            }
+            _ => false,
+        }
+    }
+
+    fn upload(&self, device: Device, data: HostData, shape: Shape) -> Result<Tensor> {
+        let dtype = data.dtype();
+        let buffer = match data {
+            HostData::F32(values) => Buffer::from_vec(values),
+            HostData::F64(values) => Buffer::from_vec(values),
+            HostData::F16(values) => Buffer::from_vec(values),
+            HostData::BF16(values) => Buffer::from_vec(values),
+            HostData::I64(values) => Buffer::from_vec(values),
+            HostData::I32(values) => Buffer::from_vec(values),
+            HostData::U32(values) => Buffer::from_vec(values),
+            HostData::U8(values) => Buffer::from_vec(values),
+            HostData::Bool(values) => Buffer::from_vec(values.into_iter().map(u8::from).collect()),
+        };
+        Ok(Tensor::from_parts(device, Layout::contiguous(shape), dtype, Storage::new(buffer)))
+    }
+
+    fn download(&self, tensor: &Tensor) -> Result<HostData> {
+        let whole = movement::made_contiguous(&self.parallel, tensor.device(), tensor.clone());
+        let data = with_native!(whole.dtype(), T => {
+            let bytes = bytemuck::cast_slice(contiguous::<T>(&whole).unwrap_or(&[]));
+            HostData::from_bytes(whole.dtype(), bytes)
+        });
+        data.ok_or_else(|| Error::device(&self.name, "a truth value is neither 0 nor 1", "This is a defect: report it"))
+    }
+
+    fn execute(&self, device: Device, op: &Op, mut inputs: Inputs, outputs: &[Meta]) -> Result<Outputs> {
+        let parallel = &self.parallel;
+        // An optimizer of no parameters has no output.
+        let Some(meta) = outputs.first() else { return Ok(Outputs::new()) };
+        let take = |inputs: &mut Inputs, at: usize| inputs.remove(at);
+        let output = match op {
+            Op::Full { value, .. } => create::full(device, *value, meta),
+            Op::Arange { start, step, .. } => create::arange(device, *start, *step, meta),
+            Op::Random { distribution, stream, .. } => create::random(parallel, device, *distribution, *stream, meta),
+            Op::Reshape { .. } | Op::Permute { .. } | Op::Expand { .. } | Op::Slice { .. } => {
+                match view::<Storage>(op, &inputs[0]) {
+                    Some(view) => view,
+                    None => {
+                        let whole = movement::made_contiguous(parallel, device, take(&mut inputs, 0));
+                        view::<Storage>(op, &whole).ok_or_else(|| self.missing(op))?
+                    }
+                }
+            }
+            Op::Contiguous => movement::made_contiguous(parallel, device, take(&mut inputs, 0)),
+            Op::Pad { padding, value } => movement::pad(parallel, device, &inputs[0], padding, *value, meta),
+            Op::Concat { axis } => movement::concat(parallel, device, &inputs, *axis, meta),
+            Op::Unary(kind) => elementwise::unary(parallel, device, *kind, take(&mut inputs, 0), meta),
+            Op::Binary(kind) => {
+                let right = take(&mut inputs, 1);
+                elementwise::binary(parallel, device, *kind, take(&mut inputs, 0), right, meta)
+            }
+            Op::Compare(kind) => elementwise::compare(parallel, device, *kind, &inputs[0], &inputs[1], meta),
+            Op::Clamp { low, high } => elementwise::clamp(parallel, device, *low, *high, take(&mut inputs, 0), meta),
+            Op::Where => elementwise::where_(parallel, device, &inputs[0], &inputs[1], &inputs[2], meta),
+            Op::Cast { .. } => elementwise::cast(parallel, device, take(&mut inputs, 0), meta),
+            Op::Reduce { kind, axes, .. } => reduce::reduce(parallel, device, *kind, &inputs[0], axes, meta),
+            Op::ArgReduce { kind, axis, .. } => reduce::arg_reduce(device, *kind, &inputs[0], *axis, meta),
+            Op::CumulativeSum { axis, reverse } => reduce::cumulative_sum(device, &inputs[0], *axis, *reverse, meta),
+            Op::Matmul => product::matmul(parallel, device, &inputs[0], &inputs[1], meta),
+            Op::Gather { axis } => index::gather(device, &inputs[0], &inputs[1], *axis, meta)?,
+            Op::ScatterAdd { axis } => {
+                let base = take(&mut inputs, 0);
+                index::scatter_add(parallel, device, base, &inputs[0], &inputs[1], *axis, meta)?
+            }
+            Op::IndexSelect { axis } => index::index_select(parallel, device, &inputs[0], &inputs[1], *axis, meta)?,
+            Op::IndexAdd { axis } => {
+                let base = take(&mut inputs, 0);
+                index::index_add(parallel, device, base, &inputs[0], &inputs[1], *axis, meta)?
+            }
+            Op::Sort { axis, descending } => {
+                let (values, indices) = index::sort(device, &inputs[0], *axis, *descending, outputs);
+                return Ok(smallvec![values, indices]);
+            }
+            Op::Mean { axes, .. } => reduce::mean(parallel, device, &inputs[0], axes, meta),
+            Op::Softmax { .. } | Op::LogSoftmax { .. } => {
+                let logarithm = matches!(op, Op::LogSoftmax { .. });
+                softmax::softmax(parallel, device, take(&mut inputs, 0), logarithm, meta)
+                    .ok_or_else(|| self.missing(op))?
+            }
+            Op::Activate(kind) => elementwise::activate(parallel, device, *kind, take(&mut inputs, 0), meta)
+                .ok_or_else(|| self.missing(op))?,
+            Op::ActivationGradient(kind) => {
+                let output = take(&mut inputs, 1);
+                elementwise::activation_gradient(parallel, device, *kind, take(&mut inputs, 0), &output, meta)
+            }
+            Op::Linear { activation, .. } => product::linear(parallel, device, &inputs, *activation, meta),
+            Op::CrossEntropy(attributes) => {
+                return losses::cross_entropy(parallel, device, attributes, &inputs, outputs);
+            }
+            Op::BinaryCrossEntropy(attributes) => {
+                return Ok(losses::binary_cross_entropy(parallel, device, attributes, &inputs, outputs));
+            }
+            Op::LayerNorm(attributes) => normalise::layer_norm(parallel, device, attributes, &inputs, meta),
+            Op::Optimize(attributes) => {
+                return optimize::optimize(parallel, device, attributes, inputs).ok_or_else(|| self.missing(op));
+            }
+            _ => return Err(self.missing(op)),
+        };
+        Ok(smallvec![output])
+    }
+}

@@ -1,0 +1,234 @@
+//! Cross-entropies, with the gradient from the same pass.
+
+use super::float::Float;
+use super::movement::made_contiguous;
+use super::reduce::{self, Max};
+use super::softmax::{exponentials, ln, scale, sum_of_exponentials};
+use crate::parallel::Parallel;
+use crate::simd_dispatch;
+use crate::storage::{contiguous, create};
+use osnova_tensor::{
+    BinaryCrossEntropy, CrossEntropy, DType, Device, Error, Meta, Outputs, ReductionKind, Result, Tensor,
+};
+
+/// Elements a thread works on at a time.
+const CHUNK: usize = 1 << 14;
+
+simd_dispatch! {
+    /// `values ← values · factor + shift − step · weights`.
+    fn smooth[S]<T>(values: &mut [T], factor: T, weights: &[T], step: T) where [T: Float] {
+        values.iter_mut().zip(weights).for_each(|(value, &weight)| *value = *value * factor - step * weight);
+    }
+
+    /// `values ← values · factor − step`.
+    fn smooth_evenly[S]<T>(values: &mut [T], factor: T, step: T) where [T: Float] {
+        values.iter_mut().for_each(|value| *value = *value * factor - step);
+    }
+
+    /// `values = max(x, 0) − x·y + ln(1 + exp(−|x|))`.
+    fn binary_values[S]<T>(logits: &[T], target: &[T], values: &mut [T]) where [T: Float] {
+        for ((value, &x), &y) in values.iter_mut().zip(logits).zip(target) {
+            let small = (-x.magnitude()).exp::<S>();
+            *value = x.positive() - x * y + small.ln1p::<S>();
+        }
+    }
+
+    /// The values and `gradients = (sigmoid(x) − y) · factor`, from one exponential.
+    fn binary_values_and_gradients[S]<T>(logits: &[T], target: &[T], values: &mut [T], gradients: &mut [T], factor: T) where [T: Float] {
+        for (((value, gradient), &x), &y) in values.iter_mut().zip(gradients).zip(logits).zip(target) {
+            let small = (-x.magnitude()).exp::<S>();
+            *value = x.positive() - x * y + small.ln1p::<S>();
+            let inverse = T::ONE / (T::ONE + small);
+            let sigmoid = if x >= T::ZERO { inverse } else { small * inverse };
+            *gradient = (sigmoid - y) * factor;
+        }
+    }
+}
+
+/// What each sample's loss and gradient need to know.
+struct Rows<'a, T> {
+    logits: &'a [T],
+    target: &'a [i64],
+    weight: Option<&'a [T]>,
+    weight_sum: T,
+    smoothing: T,
+    ignored: Option<i64>,
+    /// What the gradients are divided by.
+    divisor: T,
+    classes: usize,
+}
+
+impl<T: Float> Rows<'_, T> {
+    /// The loss of one sample before division, and its gradient where `out` is given.
+    fn row(&self, sample: usize, out: Option<&mut [T]>) -> T {
+        let row = &self.logits[sample * self.classes..][..self.classes];
+        let label = self.target[sample];
+        if Some(label) == self.ignored {
+            if let Some(out) = out {
+                out.fill(T::ZERO);
+            }
+            return T::ZERO;
+        }
+        let label = label as usize;
+        let weight = self.weight.map_or(T::ONE, |weight| weight[label]);
+        let keep = (T::ONE - self.smoothing) * weight;
+        let spread = self.smoothing / T::from_f64(self.classes as f64);
+        let maximum = reduce::run(row, Max);
+        let sum = match out {
+            None => sum_of_exponentials(row, maximum),
+            Some(out) => {
+                let sum = exponentials(row, maximum, out);
+                let inverse = T::ONE / (sum * self.divisor);
+                if spread == T::ZERO {
+                    scale(out, keep * inverse);
+                } else if let Some(weights) = self.weight {
+                    smooth(out, (keep + spread * self.weight_sum) * inverse, weights, spread / self.divisor);
+                } else {
+                    smooth_evenly(out, (keep + self.smoothing) * inverse, spread / self.divisor);
+                }
+                out[label] = out[label] - keep / self.divisor;
+                sum
+            }
+        };
+        let log_sum = maximum + ln(sum);
+        let mut loss = keep * (log_sum - row[label]);
+        if spread > T::ZERO {
+            let mut all = T::ZERO;
+            for (class, &logit) in row.iter().enumerate() {
+                all += self.weight.map_or(T::ONE, |weight| weight[class]) * (log_sum - logit);
+            }
+            loss += spread * all;
+        }
+        loss
+    }
+}
+
+pub(crate) fn cross_entropy(
+    parallel: &Parallel,
+    device: Device,
+    attributes: &CrossEntropy,
+    inputs: &[Tensor],
+    metas: &[Meta],
+) -> Result<Outputs> {
+    match inputs[0].dtype() {
+        DType::F64 => cross_entropy_of::<f64>(parallel, device, attributes, inputs, metas),
+        _ => cross_entropy_of::<f32>(parallel, device, attributes, inputs, metas),
+    }
+}
+
+fn cross_entropy_of<T: Float>(
+    parallel: &Parallel,
+    device: Device,
+    attributes: &CrossEntropy,
+    inputs: &[Tensor],
+    metas: &[Meta],
+) -> Result<Outputs> {
+    let whole: Vec<Tensor> = inputs.iter().map(|input| made_contiguous(parallel, device, input.clone())).collect();
+    let (samples, classes) = (inputs[0].dims()[0], inputs[0].dims()[1]);
+    let target = contiguous::<i64>(&whole[1]).unwrap_or(&[]);
+    let weight = whole.get(2).and_then(contiguous::<T>);
+    for (sample, &label) in target.iter().enumerate() {
+        if Some(label) != attributes.ignore_index && !(0..classes as i64).contains(&label) {
+            return Err(Error::argument(
+                "cross_entropy",
+                format!("target {label} of sample {sample} is no class of {classes}"),
+                "Use class indices from 0 up to the number of classes, or set `ignore_index`",
+            ));
+        }
+    }
+    let counted = || target.iter().filter(|&&label| Some(label) != attributes.ignore_index);
+    let total = match weight {
+        Some(weight) => counted().map(|&label| weight[label as usize].wide()).sum::<f64>(),
+        None => counted().count() as f64,
+    };
+    let mean = attributes.reduction == ReductionKind::Mean;
+    let rows = Rows {
+        logits: contiguous::<T>(&whole[0]).unwrap_or(&[]),
+        target,
+        weight,
+        weight_sum: weight.map_or(T::from_f64(classes as f64), reduce::sum),
+        smoothing: T::from_f64(attributes.label_smoothing.get()),
+        ignored: attributes.ignore_index,
+        divisor: T::from_f64(if mean { total } else { 1.0 }),
+        classes,
+    };
+
+    let mut losses = vec![T::ZERO; samples];
+    let mut outputs = Outputs::new();
+    // Samples a thread works on at a time.
+    let chunk = CHUNK.div_ceil(classes);
+    if attributes.with_gradient {
+        let gradient = create::<T>(device, &metas[1], |gradient| {
+            parallel.chunk_pairs(&mut losses, gradient, chunk, classes, 0.8, |start, losses, gradient| {
+                for (step, (loss, out)) in losses.iter_mut().zip(gradient.chunks_mut(classes)).enumerate() {
+                    *loss = rows.row(start + step, Some(out));
+                }
+            });
+        });
+        outputs.push(gradient);
+    } else {
+        parallel.chunks(&mut losses, chunk, 0.8 * classes as f64, |start, losses| {
+            losses.iter_mut().enumerate().for_each(|(step, loss)| *loss = rows.row(start + step, None));
+        });
+    }
+    outputs.insert(0, reduced(device, &metas[0], attributes.reduction, losses, rows.divisor));
+    Ok(outputs)
+}
+
+/// The loss tensor from the loss of each sample.
+fn reduced<T: Float>(device: Device, meta: &Meta, reduction: ReductionKind, values: Vec<T>, divisor: T) -> Tensor {
+    create::<T>(device, meta, |out| match reduction {
+        ReductionKind::None => out.copy_from_slice(&values),
+        ReductionKind::Sum => out[0] = reduce::sum(&values),
+        ReductionKind::Mean => out[0] = reduce::sum(&values) / divisor,
+    })
+}
+
+pub(crate) fn binary_cross_entropy(
+    parallel: &Parallel,
+    device: Device,
+    attributes: &BinaryCrossEntropy,
+    inputs: &[Tensor],
+    metas: &[Meta],
+) -> Outputs {
+    match inputs[0].dtype() {
+        DType::F64 => binary_cross_entropy_of::<f64>(parallel, device, attributes, inputs, metas),
+        _ => binary_cross_entropy_of::<f32>(parallel, device, attributes, inputs, metas),
+    }
+}
+
+fn binary_cross_entropy_of<T: Float>(
+    parallel: &Parallel,
+    device: Device,
+    attributes: &BinaryCrossEntropy,
+    inputs: &[Tensor],
+    metas: &[Meta],
+) -> Outputs {
+    let whole = [0, 1].map(|at| made_contiguous(parallel, device, inputs[at].clone()));
+    let [logits, target] = whole.each_ref().map(|tensor| contiguous::<T>(tensor).unwrap_or(&[]));
+    let mean = attributes.reduction == ReductionKind::Mean;
+    let divisor = T::from_f64(if mean { logits.len() as f64 } else { 1.0 });
+    let mut values = vec![T::ZERO; logits.len()];
+    let mut outputs = Outputs::new();
+    if attributes.with_gradient {
+        outputs.push(create::<T>(device, &metas[1], |gradients| {
+            parallel.chunk_pairs(&mut values, gradients, CHUNK, 1, 2.0, |start, values, gradients| {
+                let end = start + values.len();
+                binary_values_and_gradients(
+                    &logits[start..end],
+                    &target[start..end],
+                    values,
+                    gradients,
+                    T::ONE / divisor,
+                );
+            });
+        }));
+    } else {
+        parallel.chunks(&mut values, CHUNK, 1.5, |start, values| {
+            let end = start + values.len();
+            binary_values(&logits[start..end], &target[start..end], values);
+        });
+    }
+    outputs.insert(0, reduced(device, &metas[0], attributes.reduction, values, divisor));
+    outputs
+}

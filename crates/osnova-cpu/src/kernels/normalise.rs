@@ -1,0 +1,79 @@
+//! Layer normalisation, a group at a time.
+
+use super::float::Float;
+use super::movement::made_contiguous;
+use super::reduce;
+use crate::parallel::Parallel;
+use crate::simd_dispatch;
+use crate::storage::{contiguous, create};
+use osnova_tensor::{DType, Device, LayerNorm, Meta, Tensor};
+
+/// Elements a thread works on at a time, in whole groups.
+const CHUNK: usize = 1 << 14;
+
+simd_dispatch! {
+    /// `out = (row − mean)²`.
+    fn squares[S]<T>(row: &[T], mean: T, out: &mut [T]) where [T: Float] {
+        for (out, &value) in out.iter_mut().zip(row) {
+            let centred = value - mean;
+            *out = centred * centred;
+        }
+    }
+
+    /// `out = (row − mean) · factor`.
+    fn normalise[S]<T>(row: &[T], mean: T, factor: T, out: &mut [T]) where [T: Float] {
+        out.iter_mut().zip(row).for_each(|(out, &value)| *out = (value - mean) * factor);
+    }
+
+    /// `out = out · weight + bias`.
+    fn affine[S]<T>(out: &mut [T], weight: &[T], bias: &[T]) where [T: Float] {
+        for ((out, &weight), &bias) in out.iter_mut().zip(weight).zip(bias) {
+            *out = *out * weight + bias;
+        }
+    }
+}
+
+pub(crate) fn layer_norm(
+    parallel: &Parallel,
+    device: Device,
+    attributes: &LayerNorm,
+    inputs: &[Tensor],
+    meta: &Meta,
+) -> Tensor {
+    match meta.dtype {
+        DType::F64 => layer_norm_of::<f64>(parallel, device, attributes, inputs, meta),
+        _ => layer_norm_of::<f32>(parallel, device, attributes, inputs, meta),
+    }
+}
+
+fn layer_norm_of<T: Float>(
+    parallel: &Parallel,
+    device: Device,
+    attributes: &LayerNorm,
+    inputs: &[Tensor],
+    meta: &Meta,
+) -> Tensor {
+    let whole: Vec<Tensor> = inputs.iter().map(|input| made_contiguous(parallel, device, input.clone())).collect();
+    let source = contiguous::<T>(&whole[0]).unwrap_or(&[]);
+    let scale = whole.get(1).and_then(contiguous::<T>).zip(whole.get(2).and_then(contiguous::<T>));
+    let width: usize = meta.shape[meta.shape.rank() - attributes.axes..].iter().product();
+    let count = T::from_f64(width as f64);
+    let epsilon = T::from_f64(attributes.epsilon.get());
+    create::<T>(device, meta, |out| {
+        if out.is_empty() {
+            return;
+        }
+        parallel.chunks(out, CHUNK.div_ceil(width) * width, 0.6, |start, out| {
+            for (row, out) in source[start..].chunks(width).zip(out.chunks_mut(width)) {
+                let mean = reduce::sum(row) / count;
+                squares(row, mean, out);
+                let variance = reduce::sum(out) / count;
+                let factor = T::from_f64(1.0 / (variance + epsilon).wide().sqrt());
+                normalise(row, mean, factor, out);
+                if let Some((weight, bias)) = scale {
+                    affine(out, weight, bias);
+                }
+            }
+        });
+    })
+}

@@ -1,0 +1,130 @@
+//! Softmax and log-softmax over the last axis: a row at a time, while it is in the first-level cache.
+
+use super::float::Float;
+use super::movement;
+use super::reduce::{self, Max};
+use crate::parallel::Parallel;
+use crate::simd_dispatch;
+use crate::storage::{contiguous, create, writable};
+use osnova_tensor::{DType, Device, Meta, Tensor};
+
+/// Elements a thread works on at a time, in whole rows.
+const CHUNK: usize = 1 << 14;
+/// Partial sums kept side by side.
+const LANES: usize = 16;
+
+simd_dispatch! {
+    /// `out = exp(row − shift)`; gives the sum.
+    pub(crate) fn exponentials[S]<T>(row: &[T], shift: T, out: &mut [T]) -> T where [T: Float] {
+        let mut lanes = [T::ZERO; LANES];
+        let whole = row.len() / LANES * LANES;
+        for (row, out) in row[..whole].chunks_exact(LANES).zip(out.chunks_exact_mut(LANES)) {
+            for lane in 0..LANES {
+                out[lane] = (row[lane] - shift).exp::<S>();
+                lanes[lane] += out[lane];
+            }
+        }
+        for ((lane, &value), out) in lanes.iter_mut().zip(&row[whole..]).zip(&mut out[whole..]) {
+            *out = (value - shift).exp::<S>();
+            *lane += *out;
+        }
+        collapse(lanes)
+    }
+
+    /// `Σ exp(row − shift)`.
+    pub(crate) fn sum_of_exponentials[S]<T>(row: &[T], shift: T) -> T where [T: Float] {
+        let mut lanes = [T::ZERO; LANES];
+        let mut chunks = row.chunks_exact(LANES);
+        for row in &mut chunks {
+            for lane in 0..LANES {
+                lanes[lane] += (row[lane] - shift).exp::<S>();
+            }
+        }
+        for (lane, &value) in lanes.iter_mut().zip(chunks.remainder()) {
+            *lane += (value - shift).exp::<S>();
+        }
+        collapse(lanes)
+    }
+
+    /// `values ← values · factor`.
+    pub(crate) fn scale[S]<T>(values: &mut [T], factor: T) where [T: Float] {
+        values.iter_mut().for_each(|value| *value = *value * factor);
+    }
+
+    /// `out = row − shift`.
+    fn subtract[S]<T>(row: &[T], shift: T, out: &mut [T]) where [T: Float] {
+        out.iter_mut().zip(row).for_each(|(out, &value)| *out = value - shift);
+    }
+}
+
+#[inline(always)]
+fn collapse<T: Float>(mut lanes: [T; LANES]) -> T {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            lanes[lane] = lanes[lane] + lanes[lane + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+/// A natural logarithm outside any loop.
+pub(crate) fn ln<T: Float>(value: T) -> T {
+    let mut result = [T::ZERO];
+    crate::vector::ln(&[value], &mut result);
+    result[0]
+}
+
+/// `ln Σ exp(row)` without overflow.
+pub(crate) fn log_sum_exp<T: Float>(row: &[T]) -> T {
+    let maximum = reduce::run(row, Max);
+    maximum + ln(sum_of_exponentials(row, maximum))
+}
+
+fn softmax_row<T: Float>(row: &[T], out: &mut [T]) {
+    let sum = exponentials(row, reduce::run(row, Max), out);
+    scale(out, T::ONE / sum);
+}
+
+fn log_softmax_row<T: Float>(row: &[T], out: &mut [T]) {
+    subtract(row, log_sum_exp(row), out);
+}
+
+/// Softmax (or its logarithm) over the last axis; `None` for a dtype without a kernel.
+pub(crate) fn softmax(
+    parallel: &Parallel,
+    device: Device,
+    input: Tensor,
+    logarithm: bool,
+    meta: &Meta,
+) -> Option<Tensor> {
+    fn typed<T: Float>(parallel: &Parallel, device: Device, input: Tensor, logarithm: bool, meta: &Meta) -> Tensor {
+        let mut input = movement::made_contiguous(parallel, device, input);
+        let width = meta.shape[meta.shape.rank() - 1].max(1);
+        let chunk = CHUNK.div_ceil(width) * width;
+        if let Some(out) = writable::<T>(&mut input) {
+            parallel.chunks(out, chunk, 0.8, |_, out| {
+                let mut copy = vec![T::ZERO; width];
+                for row in out.chunks_mut(width) {
+                    copy.copy_from_slice(row);
+                    if logarithm { log_softmax_row(&copy, row) } else { softmax_row(&copy, row) }
+                }
+            });
+            return input;
+        }
+        let source = contiguous::<T>(&input).unwrap_or(&[]);
+        create::<T>(device, meta, |out| {
+            parallel.chunks(out, chunk, 0.8, |start, out| {
+                for (row, out) in source[start..].chunks(width).zip(out.chunks_mut(width)) {
+                    if logarithm { log_softmax_row(row, out) } else { softmax_row(row, out) }
+                }
+            });
+        })
+    }
+    match meta.dtype {
+        DType::F32 => Some(typed::<f32>(parallel, device, input, logarithm, meta)),
+        DType::F64 => Some(typed::<f64>(parallel, device, input, logarithm, meta)),
+        _ => None,
+    }
+}
