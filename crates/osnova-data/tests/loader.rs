@@ -1,0 +1,236 @@
+//! The loader: every index once, the same order for any number of workers, resumable anywhere, and it survives bad data
+//! sets.
+
+use osnova_data::*;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Samples that know their own index.
+fn numbered(samples: usize) -> ArrayDataset {
+    let features: Vec<f32> = (0..samples).flat_map(|index| [index as f32, -(index as f32)]).collect();
+    let classes: Vec<i64> = (0..samples as i64).map(|index| index % 3).collect();
+    ArrayDataset::classification(features, [2], classes, 3).unwrap()
+}
+
+fn epoch(loader: &mut DataLoader) -> Vec<Batch> {
+    loader.batches().collect::<Result<_>>().unwrap()
+}
+
+fn indices(batches: &[Batch]) -> Vec<usize> {
+    batches.iter().flat_map(|batch| batch.indices.clone()).collect()
+}
+
+#[test]
+fn batches_hold_the_samples_they_name() {
+    let mut loader = DataLoader::new(numbered(10), 4).unwrap().shuffle(1);
+    assert_eq!((loader.batch_count(), loader.batch_size()), (3, 4));
+    let batches = epoch(&mut loader);
+    assert_eq!(batches.iter().map(Batch::len).collect::<Vec<_>>(), [4, 4, 2]);
+    for batch in &batches {
+        let features: Vec<f32> = batch.indices.iter().flat_map(|&index| [index as f32, -(index as f32)]).collect();
+        let classes = batch.indices.iter().map(|&index| index as i64 % 3).collect();
+        assert_eq!((&batch.features, &batch.targets), (&features, &BatchTargets::Classes(classes)));
+        assert_eq!(batch.feature_shape, [2]);
+    }
+    let values = ArrayDataset::regression(vec![1.0, 2.0, 3.0], [1], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 2).unwrap();
+    let batches = epoch(&mut DataLoader::new(values, 2).unwrap());
+    assert_eq!(batches[1].targets, BatchTargets::Values { values: vec![5.0, 6.0], width: 2 });
+    let none = ArrayDataset::unlabelled(vec![1.0, 2.0, 3.0], [1]).unwrap();
+    assert_eq!(epoch(&mut DataLoader::new(none, 3).unwrap())[0].targets, BatchTargets::None);
+}
+
+#[test]
+fn epochs_differ_and_come_again() {
+    let mut loader = DataLoader::new(numbered(100), 7).unwrap().shuffle(5);
+    let (first, second) = (indices(&epoch(&mut loader)), indices(&epoch(&mut loader)));
+    assert_ne!(first, second);
+    assert_eq!(loader.state().epoch, 2);
+    loader.start_epoch(1);
+    assert_eq!(indices(&epoch(&mut loader)), second);
+    let mut other = DataLoader::new(numbered(100), 7).unwrap().shuffle(6);
+    assert_ne!(indices(&epoch(&mut other)), first);
+    let mut in_order = DataLoader::new(numbered(100), 7).unwrap();
+    assert_eq!(indices(&epoch(&mut in_order)), (0..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_batch_of_more_than_everything_and_of_nothing() {
+    assert_eq!(epoch(&mut DataLoader::new(numbered(3), usize::MAX).unwrap())[0].len(), 3);
+    assert!(epoch(&mut DataLoader::new(numbered(3), 4).unwrap().drop_last(true)).is_empty());
+    let mut empty = DataLoader::new(numbered(0), 4).unwrap().workers(2).shuffle(1);
+    assert!(epoch(&mut empty).is_empty());
+    assert_eq!(empty.state().epoch, 1);
+    assert!(DataLoader::new(numbered(3), 0).unwrap_err().to_string().contains("batch size is 0"));
+}
+
+#[test]
+fn a_state_of_another_data_set_or_batch_size_is_refused() {
+    let state = DataLoader::new(numbered(10), 4).unwrap().shuffle(1).state();
+    assert!(DataLoader::new(numbered(11), 4).unwrap().restore(state).is_err());
+    assert!(DataLoader::new(numbered(10), 5).unwrap().restore(state).is_err());
+    let beyond = LoaderState { next_batch: 4, ..state };
+    assert!(DataLoader::new(numbered(10), 4).unwrap().restore(beyond).unwrap_err().to_string().contains("batch 4"));
+}
+
+/// Takes longer for some samples than for others, fails at one and panics at another.
+#[derive(Debug)]
+struct Difficult {
+    samples: usize,
+    fails_at: usize,
+    panics_at: usize,
+    read: Arc<AtomicUsize>,
+}
+
+impl Difficult {
+    fn new(samples: usize, fails_at: usize, panics_at: usize) -> Self {
+        Self { samples, fails_at, panics_at, read: Arc::default() }
+    }
+}
+
+impl Dataset for Difficult {
+    fn len(&self) -> usize {
+        self.samples
+    }
+
+    fn feature_shape(&self) -> &[usize] {
+        &[1]
+    }
+
+    fn target_kind(&self) -> TargetKind {
+        TargetKind::None
+    }
+
+    fn read_features(&self, index: usize, output: &mut [f32]) -> Result<()> {
+        self.read.fetch_add(1, Ordering::Relaxed);
+        // Early batches are slow, so that later ones are ready before them.
+        std::thread::sleep(Duration::from_micros(if index < self.samples / 2 { 300 } else { 0 }));
+        assert!(index != self.panics_at, "sample {index} is cursed");
+        if index == self.fails_at {
+            return Err(DataError::argument("Difficult", format!("sample {index} is unreadable"), "Try another"));
+        }
+        output[0] = index as f32;
+        Ok(())
+    }
+}
+
+#[test]
+fn delivery_is_in_order_although_workers_finish_out_of_order() {
+    let mut loader = DataLoader::new(Difficult::new(200, 999, 999), 5).unwrap().workers(4).prefetch(3);
+    assert_eq!(indices(&epoch(&mut loader)), (0..200).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_unreadable_sample_ends_the_epoch_with_its_error_and_skips_nothing() {
+    for workers in [0, 1, 3] {
+        let mut loader = DataLoader::new(Difficult::new(20, 11, 999), 4).unwrap().workers(workers);
+        let results: Vec<Result<Batch>> = loader.batches().collect();
+        assert_eq!(results.len(), 3, "two batches and the error");
+        assert!(results[2].as_ref().unwrap_err().to_string().contains("sample 11 is unreadable"));
+        assert_eq!((loader.state().epoch, loader.state().next_batch), (0, 2));
+    }
+}
+
+#[test]
+fn a_panic_in_a_worker_is_an_error_not_a_hang() {
+    for workers in [1, 3] {
+        let mut loader = DataLoader::new(Difficult::new(20, 999, 11), 4).unwrap().workers(workers);
+        match loader.batches().last().unwrap().unwrap_err() {
+            DataError::Worker { batch: 2, message } => assert_eq!(message, "sample 11 is cursed"),
+            other => panic!("{other}"),
+        }
+    }
+}
+
+#[test]
+fn workers_stay_within_their_lead_and_stop_when_dropped() {
+    let data = Difficult::new(1000, 9999, 9999);
+    let read = data.read.clone();
+    let mut loader = DataLoader::new(data, 1).unwrap().workers(2).prefetch(3);
+    let mut batches = loader.batches();
+    batches.next().unwrap().unwrap();
+    std::thread::sleep(Duration::from_millis(30));
+    drop(batches);
+    let count = read.load(Ordering::Relaxed);
+    assert!(count <= 1 + 6, "{count} samples were read for one that was used");
+    assert_eq!(loader.state().next_batch, 1);
+    assert_eq!(Arc::strong_count(loader.dataset()), 1, "no worker is left");
+}
+
+#[test]
+fn a_shared_data_set_feeds_several_loaders() {
+    let data: Arc<dyn Dataset> = Arc::new(digits().unwrap());
+    let mut first = DataLoader::shared(data.clone(), 100).unwrap();
+    let mut second = DataLoader::shared(data, 1797).unwrap();
+    assert_eq!(epoch(&mut first).len(), 18);
+    assert_eq!(epoch(&mut second)[0].features.len(), 1797 * 64);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn every_index_comes_once_an_epoch(
+        samples in 0usize..200, batch_size in 1usize..50, seed in any::<Option<u64>>(), drop_last in any::<bool>(),
+        workers in 0usize..4
+    ) {
+        let mut loader = DataLoader::new(numbered(samples), batch_size).unwrap().drop_last(drop_last).workers(workers);
+        if let Some(seed) = seed {
+            loader = loader.shuffle(seed);
+        }
+        for _ in 0..2 {
+            let batches = epoch(&mut loader);
+            let seen = indices(&batches);
+            let distinct: BTreeSet<usize> = seen.iter().copied().collect();
+            prop_assert_eq!(distinct.len(), seen.len());
+            prop_assert_eq!(seen.len(), if drop_last { samples / batch_size * batch_size } else { samples });
+            prop_assert_eq!(batches.len(), loader.batch_count());
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_batches_for_any_number_of_workers(
+        samples in 0usize..150, batch_size in 1usize..20, seed in any::<u64>(), prefetch in 0usize..5
+    ) {
+        let epochs = |workers| {
+            let mut loader = DataLoader::new(numbered(samples), batch_size).unwrap();
+            loader = loader.shuffle(seed).workers(workers).prefetch(prefetch);
+            (epoch(&mut loader), epoch(&mut loader))
+        };
+        let alone = epochs(0);
+        for workers in [1, 2, 5] {
+            prop_assert_eq!(&epochs(workers), &alone);
+        }
+    }
+
+    #[test]
+    fn a_resumed_epoch_goes_on_where_it_stopped(
+        samples in 1usize..150, batch_size in 1usize..20, seed in any::<u64>(), stop in 0usize..40, workers in 0usize..3
+    ) {
+        let new = || DataLoader::new(numbered(samples), batch_size).unwrap().shuffle(seed).workers(workers);
+        let mut whole = new();
+        let all: Vec<Batch> = [epoch(&mut whole), epoch(&mut whole), epoch(&mut whole)].concat();
+        let stop = stop % (2 * whole.batch_count());
+        let mut interrupted = new();
+        let mut saved = interrupted.state();
+        let mut used = 0;
+        while used < stop {
+            for batch in interrupted.batches().take(stop - used) {
+                saved = batch.unwrap().resume;
+                used += 1;
+            }
+        }
+        prop_assert_eq!(saved, interrupted.state());
+        let saved = serde_json::from_str(&serde_json::to_string(&saved).unwrap()).unwrap();
+        // The seed is part of the state: the new loader has none of its own.
+        let mut resumed = DataLoader::new(numbered(samples), batch_size).unwrap().workers(2 - workers);
+        resumed.restore(saved).unwrap();
+        let mut rest = Vec::new();
+        while rest.len() < all.len() - stop {
+            rest.extend(epoch(&mut resumed));
+        }
+        prop_assert_eq!(&rest[..], &all[stop..]);
+    }
+}
