@@ -2,13 +2,16 @@
 
 mod backend;
 mod kernels;
-mod memory;
 mod native;
 mod parallel;
 mod storage;
 
 #[doc(hidden)]
 pub mod dispatch;
+#[doc(hidden)]
+pub mod memory;
+#[doc(hidden)]
+pub mod pool;
 #[doc(hidden)]
 pub mod vector;
 

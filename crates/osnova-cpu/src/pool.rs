@@ -1,0 +1,260 @@
+//! Threads: where kernels run their blocks.
+//!
+//! A kernel cuts its work into blocks that depend on the shapes alone, computes every block by itself, and hands them
+//! to [`for_each_block`] or [`for_each_chunk`]. Which thread takes which block, and how many threads there are, cannot
+//! change a result.
+//!
+//! **A fork must come from inside a pool.** From a thread that does not belong to it, rayon needs 22–85 µs to hand a
+//! job over; from one of the pool's own threads 0.1 µs. So the first threads that have work to share each get a
+//! pool in which they are worker 0 themselves (`use_current_thread`): a program that does nothing special forks from
+//! inside. Such a pool can never be torn down, hence there are at most [`OWN_POOLS`] of them. Threads that come
+//! later share one ordinary pool, which they enter only for work that is worth the hand-over, or once around
+//! everything with [`run`]. A thread that is a worker of any rayon pool already forks there.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+/// Serial work, in nanoseconds, from which a fork inside the pool gains: the break-even lies at about 5 µs.
+pub const FORK_GATE: usize = 10_000;
+
+/// Serial work, in nanoseconds, from which handing it to a pool that the thread does not belong to gains.
+pub const INSTALL_GATE: usize = 250_000;
+
+/// How many threads get a pool of their own: usually the main one, and one that trains in the background.
+pub const OWN_POOLS: usize = 2;
+
+/// A pool with a fixed number of threads, for tests and for programs that divide the machine themselves.
+#[derive(Debug)]
+pub struct Pool(ThreadPool);
+
+impl Pool {
+    /// A pool of `threads` threads (at least one), or the system's reason why it cannot be.
+    pub fn with_threads(threads: usize) -> std::io::Result<Self> {
+        build(ThreadPoolBuilder::new().num_threads(threads.max(1))).map(Self).map_err(std::io::Error::other)
+    }
+
+    /// Runs `work` inside the pool: every kernel that it calls forks there.
+    pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        self.0.install(work)
+    }
+
+    /// The number of threads.
+    pub fn threads(&self) -> usize {
+        self.0.current_num_threads()
+    }
+}
+
+/// The number of threads that kernels use by default: `OSNOVA_NUM_THREADS`, or what the system offers.
+pub fn default_threads() -> usize {
+    static THREADS: OnceLock<usize> = OnceLock::new();
+    *THREADS.get_or_init(|| {
+        let wanted = std::env::var("OSNOVA_NUM_THREADS").ok().and_then(|text| text.trim().parse().ok());
+        let offered = || std::thread::available_parallelism().map_or(1, |count| count.get());
+        wanted.filter(|&count| count > 0).unwrap_or_else(offered)
+    })
+}
+
+/// Runs `work` inside a pool, once, so that all kernels in it fork cheaply; already inside one, just runs it.
+///
+/// Programs whose main thread calls kernels need not do this; threads spawned later gain from it.
+pub fn run<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    match inside(0) {
+        Inside::Yes => work(),
+        Inside::No => match shared_pool() {
+            Some(pool) => pool.install(work),
+            None => work(),
+        },
+    }
+}
+
+/// Calls `block(i)` for every `i` below `blocks`, on several threads if `nanoseconds`, an estimate of the whole work
+/// on one thread, is worth it.
+#[inline]
+pub fn for_each_block(blocks: usize, nanoseconds: usize, block: impl Fn(usize) + Sync) {
+    if blocks < 2 || nanoseconds < FORK_GATE {
+        return (0..blocks).for_each(block);
+    }
+    fork(nanoseconds, blocks, |serial| {
+        if serial { (0..blocks).for_each(&block) } else { halve(0, blocks, grain(blocks), &block) }
+    });
+}
+
+/// Calls `work(i, chunk)` for every chunk of `length` elements of `output` (the last may be shorter); threads as for
+/// [`for_each_block`].
+#[inline]
+pub fn for_each_chunk<T: Send>(
+    output: &mut [T],
+    length: usize,
+    nanoseconds: usize,
+    work: impl Fn(usize, &mut [T]) + Sync,
+) {
+    let length = length.max(1);
+    let chunks = output.len().div_ceil(length);
+    let serial = |output: &mut [T]| output.chunks_mut(length).enumerate().for_each(|(index, chunk)| work(index, chunk));
+    if chunks < 2 || nanoseconds < FORK_GATE {
+        return serial(output);
+    }
+    fork(nanoseconds, chunks, |one_thread| {
+        if one_thread { serial(output) } else { halve_chunks(output, 0, length, grain(chunks), &work) }
+    });
+}
+
+/// The results of `block(i)` for every `i` below `blocks`, in order; threads as for [`for_each_block`].
+pub fn map_blocks<R: Send + Default>(blocks: usize, nanoseconds: usize, block: impl Fn(usize) -> R + Sync) -> Vec<R> {
+    let mut results = Vec::new();
+    results.resize_with(blocks, R::default);
+    for_each_chunk(&mut results, 1, nanoseconds, |index, slot| slot[0] = block(index));
+    results
+}
+
+/// Runs both, at the same time if `nanoseconds`, an estimate for both together, is worth it.
+pub fn join<A: Send, B: Send>(
+    nanoseconds: usize,
+    first: impl FnOnce() -> A + Send,
+    second: impl FnOnce() -> B + Send,
+) -> (A, B) {
+    if nanoseconds < FORK_GATE {
+        return (first(), second());
+    }
+    fork(nanoseconds, 2, |serial| if serial { (first(), second()) } else { rayon::join(first, second) })
+}
+
+enum Inside {
+    Yes,
+    No,
+}
+
+/// Calls `work` where it can fork, or with `true` where it should do everything itself.
+fn fork<R: Send>(nanoseconds: usize, parts: usize, work: impl FnOnce(bool) -> R + Send) -> R {
+    debug_assert!(parts > 1);
+    match inside(nanoseconds) {
+        Inside::Yes => work(rayon::current_num_threads() < 2),
+        Inside::No if nanoseconds >= INSTALL_GATE => match shared_pool() {
+            Some(pool) => pool.install(|| work(false)),
+            None => work(true),
+        },
+        Inside::No => work(true),
+    }
+}
+
+/// Whether this thread belongs to a pool; gives it its own while there are some left and it has work to share.
+#[inline]
+fn inside(_nanoseconds: usize) -> Inside {
+    if rayon::current_thread_index().is_some() || own_pool() { Inside::Yes } else { Inside::No }
+}
+
+/// Makes this thread worker 0 of a new pool, if one is left.
+#[cold]
+fn own_pool() -> bool {
+    static TAKEN: AtomicUsize = AtomicUsize::new(0);
+    if default_threads() < 2 || TAKEN.load(Relaxed) >= OWN_POOLS || TAKEN.fetch_add(1, Relaxed) >= OWN_POOLS {
+        return false;
+    }
+    match build(ThreadPoolBuilder::new().num_threads(default_threads()).use_current_thread()) {
+        // The thread stays a worker as long as the program runs, so the pool must too.
+        Ok(pool) => {
+            std::mem::forget(pool);
+            true
+        }
+        // The system has no more threads: work serially.
+        Err(_) => false,
+    }
+}
+
+/// The pool of all threads that have none of their own.
+fn shared_pool() -> Option<&'static ThreadPool> {
+    static SHARED: OnceLock<Option<ThreadPool>> = OnceLock::new();
+    let build = || build(ThreadPoolBuilder::new().num_threads(default_threads())).ok();
+    SHARED.get_or_init(|| if default_threads() < 2 { None } else { build() }).as_ref()
+}
+
+fn build(builder: ThreadPoolBuilder) -> Result<ThreadPool, rayon::ThreadPoolBuildError> {
+    builder.thread_name(|index| format!("osnova-cpu-{index}")).build()
+}
+
+/// How many blocks one thread takes at a time: few enough to even out, many enough that forks cost nothing.
+fn grain(blocks: usize) -> usize {
+    (blocks / (8 * rayon::current_num_threads())).max(1)
+}
+
+fn halve(start: usize, end: usize, grain: usize, block: &(impl Fn(usize) + Sync)) {
+    if end - start <= grain {
+        return (start..end).for_each(block);
+    }
+    let middle = start + (end - start).div_ceil(2);
+    rayon::join(|| halve(start, middle, grain, block), || halve(middle, end, grain, block));
+}
+
+fn halve_chunks<T: Send>(
+    output: &mut [T],
+    first: usize,
+    length: usize,
+    grain: usize,
+    work: &(impl Fn(usize, &mut [T]) + Sync),
+) {
+    let chunks = output.len().div_ceil(length);
+    if chunks <= grain {
+        return output.chunks_mut(length).enumerate().for_each(|(index, chunk)| work(first + index, chunk));
+    }
+    let middle = chunks.div_ceil(2);
+    let (left, right) = output.split_at_mut(middle * length);
+    rayon::join(
+        || halve_chunks(left, first, length, grain, work),
+        || halve_chunks(right, first + middle, length, grain, work),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_block_runs_once() {
+        for blocks in [0, 1, 2, 3, 17, 1000] {
+            for nanoseconds in [0, FORK_GATE, INSTALL_GATE] {
+                let counts: Vec<_> = (0..blocks).map(|_| AtomicUsize::new(0)).collect();
+                for_each_block(blocks, nanoseconds, |index| {
+                    counts[index].fetch_add(1, Relaxed);
+                });
+                assert!(counts.iter().all(|count| count.load(Relaxed) == 1), "{blocks} blocks");
+            }
+        }
+    }
+
+    #[test]
+    fn chunks_get_their_own_index_on_any_number_of_threads() {
+        for threads in [1, 2, 8] {
+            Pool::with_threads(threads).unwrap().run(|| {
+                let mut output = vec![0; 1003];
+                for_each_chunk(&mut output, 10, usize::MAX, |index, chunk| chunk.fill(index));
+                assert!(output.iter().enumerate().all(|(position, &index)| index == position / 10));
+                assert_eq!(map_blocks(50, usize::MAX, |index| index * 2), (0..50).map(|i| i * 2).collect::<Vec<_>>());
+            });
+        }
+    }
+
+    #[test]
+    fn many_threads_may_call_at_once() {
+        std::thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| {
+                    let total = AtomicUsize::new(0);
+                    for_each_block(100, INSTALL_GATE, |index| {
+                        total.fetch_add(index, Relaxed);
+                    });
+                    assert_eq!(total.into_inner(), 4950);
+                    assert_eq!(run(|| join(FORK_GATE, || 1, || 2)), (1, 2));
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_pool_has_the_threads_asked_for() {
+        let pool = Pool::with_threads(3).unwrap();
+        assert_eq!(pool.threads(), 3);
+        assert_eq!(pool.run(rayon::current_num_threads), 3);
+    }
+}
