@@ -72,3 +72,8 @@ pub use split::{
     PartSize, SplitOptions, TrainTest, TrainValidation, TrainValidationTest, train_test_split, train_validation_split,
     train_validation_test_split,
 };
+
+/// Keeps the programs of the book's chapter compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/data.md")]
+struct Chapter;

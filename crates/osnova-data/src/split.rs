@@ -163,7 +163,7 @@ fn stratify(operation: &'static str, classes: &[i64], sizes: &[usize], seed: u64
     }
     for (class, members) in &mut members {
         // Each class has a stream of its own, so that the draw does not depend on the other classes.
-        shuffle(members, seed, Purpose::Split, 1 + *class as u64);
+        shuffle(members, seed, Purpose::Split, (*class as u64).wrapping_add(1));
     }
     let mut rest: Vec<usize> = members.iter().map(|(_, members)| members.len()).collect();
     let totals = rest.clone();

@@ -169,8 +169,6 @@ fn a_shared_data_set_feeds_several_loaders() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
-
     #[test]
     fn every_index_comes_once_an_epoch(
         samples in 0usize..200, batch_size in 1usize..50, seed in any::<Option<u64>>(), drop_last in any::<bool>(),

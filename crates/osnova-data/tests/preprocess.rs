@@ -208,8 +208,6 @@ fn rows() -> impl Strategy<Value = (Vec<f32>, usize)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     #[test]
     fn scalers_invert((values, width) in rows(), low in -5.0f64..5.0, size in 0.1f64..10.0) {
         let data = ArrayDataset::unlabelled(values.clone(), [width]).unwrap();

@@ -158,8 +158,6 @@ fn classes() -> impl Strategy<Value = Vec<i64>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     #[test]
     fn splits_partition_the_samples(
         classes in classes(), seed in any::<u64>(), strategy in 0..4, validation in 0.15f64..0.4, test in 0.15f64..0.4,

@@ -1,0 +1,66 @@
+//! Batches as tensors on a device.
+
+use osnova_data::*;
+use osnova_tensor::{
+    Backend, Capabilities, DType, DTypeSet, Device, Error, HostData, Inputs, Layout, Meta, Op, Outputs, Shape, Tensor,
+};
+
+/// A device that holds tensors and runs nothing: all that a loader needs.
+#[derive(Debug)]
+struct Shelf;
+
+impl Backend for Shelf {
+    fn name(&self) -> String {
+        "shelf".to_owned()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new(DTypeSet::ALL)
+    }
+
+    fn upload(&self, device: Device, data: HostData, shape: Shape) -> osnova_tensor::Result<Tensor> {
+        Ok(Tensor::from_parts(device, Layout::contiguous(shape), data.dtype(), data))
+    }
+
+    fn download(&self, tensor: &Tensor) -> osnova_tensor::Result<HostData> {
+        let data = tensor.storage::<HostData>().cloned();
+        data.ok_or_else(|| Error::device("shelf", "the tensor is not on the shelf", "Put it there"))
+    }
+
+    fn execute(&self, _: Device, op: &Op, _: Inputs, _: &[Meta]) -> osnova_tensor::Result<Outputs> {
+        Err(Error::device("shelf", format!("it runs nothing, not even {}", op.name()), "Use another device"))
+    }
+}
+
+#[test]
+fn batches_become_tensors_of_the_documented_shapes() -> Result<(), Box<dyn std::error::Error>> {
+    let device = Device::intern(Shelf);
+    let mut loader = DataLoader::new(digits()?.with_feature_shape([1, 8, 8])?, 500)?.shuffle(3).workers(1);
+    let host: Vec<Batch> = loader.batches().collect::<Result<_>>()?;
+    loader.start_epoch(0);
+    let batches: Vec<TensorBatch> = loader.tensors(device).collect::<Result<_>>()?;
+    assert_eq!(batches.len(), 4);
+    for (batch, host) in batches.iter().zip(host) {
+        let targets = batch.targets()?;
+        assert_eq!(batch.features.dims(), [host.len(), 1, 8, 8]);
+        assert_eq!((targets.dims(), targets.dtype()), (&[host.len()][..], DType::I64));
+        assert_eq!(batch.features.to_vec::<f32>()?, host.features);
+        assert_eq!(BatchTargets::Classes(targets.to_vec::<i64>()?), host.targets);
+        assert_eq!((&batch.indices, batch.resume), (&host.indices, host.resume));
+    }
+    assert_eq!(batches[3].features.dims()[0], 1797 - 1500);
+    Ok(())
+}
+
+#[test]
+fn target_numbers_are_columns_and_missing_targets_an_error() -> Result<(), Box<dyn std::error::Error>> {
+    let device = Device::intern(Shelf);
+    let regression = ArrayDataset::regression(vec![1.0, 2.0, 3.0], [1], vec![4.0, 5.0, 6.0], 1)?;
+    let batch = DataLoader::new(regression, 2)?.tensors(device).next().ok_or("no batch")??;
+    assert_eq!((batch.targets()?.dims(), batch.targets()?.to_vec::<f32>()?), (&[2, 1][..], vec![4.0, 5.0]));
+    let unlabelled = ArrayDataset::unlabelled(vec![1.0, 2.0, 3.0], [1])?;
+    let batch = DataLoader::new(unlabelled, 2)?.tensors(device).next().ok_or("no batch")??;
+    assert!(batch.targets.is_none());
+    assert!(batch.targets().unwrap_err().to_string().contains("no targets"));
+    Ok(())
+}
