@@ -1,0 +1,103 @@
+//! The record: who made a tensor, and what its derivative needs.
+
+use osnova_tensor::{Metas, NodeId, Op, Tensor};
+use smallvec::SmallVec;
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The storage of an autodiff device's tensor: the inner tensor, and the output of the node that made it.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    /// Always there while the tensor lives; an option so that a last handle can give it away.
+    pub(crate) inner: Option<Tensor>,
+    /// Absent for a constant.
+    pub(crate) edge: Option<Edge>,
+}
+
+/// One output of a node.
+#[derive(Clone, Debug)]
+pub(crate) struct Edge {
+    pub(crate) node: Arc<Node>,
+    pub(crate) output: u32,
+}
+
+impl Edge {
+    /// The identity of the tensor: a node reserves one number for each output.
+    pub(crate) fn id(&self) -> NodeId {
+        NodeId(self.node.id + u64::from(self.output))
+    }
+}
+
+/// Inner tensors a derivative reads: the inputs at their own positions, then the outputs. Empty if it reads none.
+pub(crate) type Saved = SmallVec<[Option<Tensor>; 4]>;
+
+/// A recorded operation, or a leaf.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// Larger than those of all nodes it was computed from, which is the order a backward pass needs.
+    pub(crate) id: u64,
+    /// `None` for a leaf.
+    pub(crate) op: Option<Op>,
+    /// Where each input came from; `None` for constants.
+    pub(crate) inputs: SmallVec<[Option<Edge>; 3]>,
+    /// Shapes and dtypes of the inputs, if the derivative reads them.
+    pub(crate) metas: Metas,
+    // A pass takes the tensors out through a shared handle. The lock is never waited for but by passes that run at the
+    // same moment over the same graph.
+    saved: Mutex<Saved>,
+    freed: AtomicBool,
+}
+
+/// Numbers for nodes, in the order of creation over the whole program.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+impl Node {
+    /// A tensor that gradients are computed for.
+    pub(crate) fn leaf() -> Self {
+        Self::new(None, SmallVec::new(), Metas::new(), Saved::new(), 1)
+    }
+
+    /// A recorded operation.
+    #[inline]
+    pub(crate) fn new(
+        op: Option<Op>,
+        inputs: SmallVec<[Option<Edge>; 3]>,
+        metas: Metas,
+        saved: Saved,
+        outputs: usize,
+    ) -> Self {
+        let id = NEXT.fetch_add(outputs as u64, Ordering::Relaxed);
+        Self { id, op, inputs, metas, saved: Mutex::new(saved), freed: AtomicBool::new(false) }
+    }
+
+    /// What the derivative reads; `None` if an earlier pass freed it. Leaves it there if `retain`.
+    #[inline]
+    pub(crate) fn saved(&self, retain: bool) -> Option<Saved> {
+        if self.freed.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        if retain {
+            return Some(saved.clone());
+        }
+        // Two passes may have read the flag before either came here: the second one finds it set now.
+        if self.freed.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        Some(mem::take(&mut *saved))
+    }
+}
+
+impl Drop for Node {
+    /// Without recursion: a chain of a million operations hangs on its last node.
+    fn drop(&mut self) {
+        let mut pending: SmallVec<[Edge; 8]> = self.inputs.drain(..).flatten().collect();
+        while let Some(edge) = pending.pop() {
+            // Exactly one of the last two handles gets the node, also when both go at once.
+            if let Some(mut node) = Arc::into_inner(edge.node) {
+                pending.extend(node.inputs.drain(..).flatten());
+            }
+        }
+    }
+}
