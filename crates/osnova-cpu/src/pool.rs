@@ -10,9 +10,16 @@
 //! inside. Such a pool can never be torn down, hence there are at most [`OWN_POOLS`] of them. Threads that come
 //! later share one ordinary pool, which they enter only for work that is worth the hand-over, or once around
 //! everything with [`run`]. A thread that is a worker of any rayon pool already forks there.
+//!
+//! **The others must be awake.** Rayon's workers go to sleep after some 15 µs without work, and waking one takes
+//! 30–50 µs: two tasks of 20 µs, forked after a pause of 50 µs, took 49 µs, longer than one after the other. A training
+//! step forks every few ten microseconds, so the workers of these pools are kept looking for work for
+//! [`KEEP_AWAKE`] after the last fork: the same two tasks then take 21 µs.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::cell::{Cell, OnceCell};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -21,6 +28,10 @@ pub const FORK_GATE: usize = 10_000;
 
 /// Serial work, in nanoseconds, from which handing it to a pool that the thread does not belong to gains.
 pub const INSTALL_GATE: usize = 250_000;
+
+/// How long the workers look for work after the last fork before they may sleep. Long enough for the serial parts of a
+/// training step, too short to matter to anyone else; they offer the processor to others all the while.
+pub const KEEP_AWAKE: Duration = Duration::from_micros(200);
 
 /// How many threads get a pool of their own: usually the main one, and one that trains in the background.
 pub const OWN_POOLS: usize = 2;
@@ -32,7 +43,8 @@ pub struct Pool(ThreadPool);
 impl Pool {
     /// A pool of `threads` threads (at least one), or the system's reason why it cannot be.
     pub fn with_threads(threads: usize) -> std::io::Result<Self> {
-        build(ThreadPoolBuilder::new().num_threads(threads.max(1))).map(Self).map_err(std::io::Error::other)
+        let threads = threads.max(1);
+        build(threads, keeper(threads), |builder| builder).map(Self).map_err(std::io::Error::other)
     }
 
     /// Runs `work` inside the pool: every kernel that it calls forks there.
@@ -60,7 +72,7 @@ pub fn default_threads() -> usize {
 ///
 /// Programs whose main thread calls kernels need not do this; threads spawned later gain from it.
 pub fn run<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    match inside(0) {
+    match inside() {
         Inside::Yes => work(),
         Inside::No => match shared_pool() {
             Some(pool) => pool.install(work),
@@ -129,19 +141,107 @@ enum Inside {
 /// Calls `work` where it can fork, or with `true` where it should do everything itself.
 fn fork<R: Send>(nanoseconds: usize, parts: usize, work: impl FnOnce(bool) -> R + Send) -> R {
     debug_assert!(parts > 1);
-    match inside(nanoseconds) {
-        Inside::Yes => work(rayon::current_num_threads() < 2),
+    match inside() {
+        Inside::Yes => forked(work),
         Inside::No if nanoseconds >= INSTALL_GATE => match shared_pool() {
-            Some(pool) => pool.install(|| work(false)),
+            Some(pool) => pool.install(|| forked(work)),
             None => work(true),
         },
         Inside::No => work(true),
     }
 }
 
+/// Calls `work` on a thread of a pool, the other threads being roused.
+fn forked<R>(work: impl FnOnce(bool) -> R) -> R {
+    if rayon::current_num_threads() < 2 {
+        return work(true);
+    }
+    let _busy = Busy::enter();
+    let _ = KEEPER.try_with(|keeper| {
+        if let Some(keeper) = keeper.get() {
+            keeper.rouse();
+        }
+    });
+    work(false)
+}
+
+thread_local! {
+    /// What keeps the pool of this worker awake; empty on threads of pools that others built.
+    static KEEPER: OnceCell<Arc<Keeper>> = const { OnceCell::new() };
+    /// How many forks this thread is inside of.
+    static BUSY: Cell<usize> = const { Cell::new(0) };
+    static KEEPING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Marks this thread as being inside a fork.
+struct Busy;
+
+impl Busy {
+    #[inline]
+    fn enter() -> Self {
+        BUSY.set(BUSY.get() + 1);
+        Self
+    }
+}
+
+impl Drop for Busy {
+    #[inline]
+    fn drop(&mut self) {
+        BUSY.set(BUSY.get() - 1);
+    }
+}
+
+/// Keeps the workers of one pool awake while forks keep coming.
+#[derive(Debug, Default)]
+struct Keeper {
+    forks: AtomicUsize,
+    /// Workers that are being kept awake.
+    awake: AtomicUsize,
+    /// They have been called, and none has come yet.
+    called: AtomicBool,
+}
+
+impl Keeper {
+    /// Notes a fork, and calls the workers if they may be asleep.
+    #[inline]
+    fn rouse(self: &Arc<Self>) {
+        self.forks.fetch_add(1, Relaxed);
+        if self.awake.load(Relaxed) == 0 && !self.called.swap(true, Relaxed) {
+            let keeper = self.clone();
+            rayon::spawn_broadcast(move |_| keeper.keep_awake());
+        }
+    }
+
+    /// Runs on every worker: does what work comes, until none has come for a while.
+    fn keep_awake(&self) {
+        self.awake.fetch_add(1, Relaxed);
+        self.called.store(false, Relaxed);
+        // The worker that called gets here too when it waits for the others, and so might another in the middle of a
+        // fork: they must go back to waiting.
+        if BUSY.get() == 0 && !KEEPING.replace(true) {
+            let (mut seen, mut since) = (self.forks.load(Relaxed), Instant::now());
+            let mut idle = 0u32;
+            while since.elapsed() < KEEP_AWAKE {
+                let forks = self.forks.load(Relaxed);
+                if rayon::yield_now() == Some(rayon::Yield::Executed) || forks != seen {
+                    (seen, since, idle) = (forks, Instant::now(), 0);
+                }
+                idle += 1;
+                if idle % 16 == 0 {
+                    std::thread::yield_now();
+                } else {
+                    std::hint::spin_loop();
+                }
+            }
+            KEEPING.set(false);
+        }
+        self.awake.fetch_sub(1, Relaxed);
+    }
+}
+
 /// Whether this thread belongs to a pool; gives it its own while there are some left and it has work to share.
 #[inline]
-fn inside(_nanoseconds: usize) -> Inside {
+fn inside() -> Inside {
     if rayon::current_thread_index().is_some() || own_pool() { Inside::Yes } else { Inside::No }
 }
 
@@ -152,9 +252,13 @@ fn own_pool() -> bool {
     if default_threads() < 2 || TAKEN.load(Relaxed) >= OWN_POOLS || TAKEN.fetch_add(1, Relaxed) >= OWN_POOLS {
         return false;
     }
-    match build(ThreadPoolBuilder::new().num_threads(default_threads()).use_current_thread()) {
-        // The thread stays a worker as long as the program runs, so the pool must too.
+    let keeper = keeper(default_threads());
+    match build(default_threads(), keeper.clone(), ThreadPoolBuilder::use_current_thread) {
         Ok(pool) => {
+            if let Some(keeper) = keeper {
+                let _ = KEEPER.try_with(|slot| slot.set(keeper));
+            }
+            // The thread stays a worker as long as the program runs, so the pool must too.
             std::mem::forget(pool);
             true
         }
@@ -166,12 +270,30 @@ fn own_pool() -> bool {
 /// The pool of all threads that have none of their own.
 fn shared_pool() -> Option<&'static ThreadPool> {
     static SHARED: OnceLock<Option<ThreadPool>> = OnceLock::new();
-    let build = || build(ThreadPoolBuilder::new().num_threads(default_threads())).ok();
+    let build = || build(default_threads(), keeper(default_threads()), |builder| builder).ok();
     SHARED.get_or_init(|| if default_threads() < 2 { None } else { build() }).as_ref()
 }
 
-fn build(builder: ThreadPoolBuilder) -> Result<ThreadPool, rayon::ThreadPoolBuildError> {
-    builder.thread_name(|index| format!("osnova-cpu-{index}")).build()
+/// What keeps a pool awake; nothing does where threads outnumber cores, for there the waiting would hold up the work.
+fn keeper(threads: usize) -> Option<Arc<Keeper>> {
+    let cores = std::thread::available_parallelism().map_or(1, |count| count.get());
+    (threads <= cores).then(Arc::default)
+}
+
+fn build(
+    threads: usize,
+    keeper: Option<Arc<Keeper>>,
+    adjust: impl FnOnce(ThreadPoolBuilder) -> ThreadPoolBuilder,
+) -> Result<ThreadPool, rayon::ThreadPoolBuildError> {
+    let builder = ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|index| format!("osnova-cpu-{index}"))
+        .start_handler(move |_| {
+            if let Some(keeper) = &keeper {
+                let _ = KEEPER.try_with(|slot| slot.set(keeper.clone()));
+            }
+        });
+    adjust(builder).build()
 }
 
 /// How many blocks one thread takes at a time: few enough to even out, many enough that forks cost nothing.
@@ -183,6 +305,7 @@ fn halve(start: usize, end: usize, grain: usize, block: &(impl Fn(usize) + Sync)
     if end - start <= grain {
         return (start..end).for_each(block);
     }
+    let _busy = Busy::enter();
     let middle = start + (end - start).div_ceil(2);
     rayon::join(|| halve(start, middle, grain, block), || halve(middle, end, grain, block));
 }
@@ -198,6 +321,7 @@ fn halve_chunks<T: Send>(
     if chunks <= grain {
         return output.chunks_mut(length).enumerate().for_each(|(index, chunk)| work(first + index, chunk));
     }
+    let _busy = Busy::enter();
     let middle = chunks.div_ceil(2);
     let (left, right) = output.split_at_mut(middle * length);
     rayon::join(
