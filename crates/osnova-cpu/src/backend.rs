@@ -14,17 +14,13 @@ use smallvec::smallvec;
 /// The CPU with a fixed number of threads.
 #[derive(Debug)]
 pub(crate) struct Cpu {
-    parallel: Parallel,
+    parallel: &'static Parallel,
     name: String,
 }
 
 impl Cpu {
-    pub(crate) fn new(parallel: Parallel, name: String) -> Self {
+    pub(crate) fn new(parallel: &'static Parallel, name: String) -> Self {
         Self { parallel, name }
-    }
-
-    pub(crate) fn parallel(&self) -> &Parallel {
-        &self.parallel
     }
 
     fn missing(&self, op: &Op) -> Box<Error> {
@@ -79,7 +75,7 @@ impl Backend for Cpu {
     }
 
     fn download(&self, tensor: &Tensor) -> Result<HostData> {
-        let whole = movement::made_contiguous(&self.parallel, tensor.device(), tensor.clone());
+        let whole = movement::made_contiguous(self.parallel, tensor.device(), tensor.clone());
         let data = with_native!(whole.dtype(), T => {
             let bytes = bytemuck::cast_slice(contiguous::<T>(&whole).unwrap_or(&[]));
             HostData::from_bytes(whole.dtype(), bytes)
@@ -87,8 +83,15 @@ impl Backend for Cpu {
         data.ok_or_else(|| Error::device(&self.name, "a truth value is neither 0 nor 1", "This is a defect: report it"))
     }
 
-    fn execute(&self, device: Device, op: &Op, mut inputs: Inputs, outputs: &[Meta]) -> Result<Outputs> {
-        let parallel = &self.parallel;
+    #[inline]
+    fn execute(&self, device: Device, op: &Op, inputs: Inputs, outputs: &[Meta]) -> Result<Outputs> {
+        self.parallel.enter(move || self.run(device, op, inputs, outputs))
+    }
+}
+
+impl Cpu {
+    fn run(&self, device: Device, op: &Op, mut inputs: Inputs, outputs: &[Meta]) -> Result<Outputs> {
+        let parallel = self.parallel;
         // An optimizer of no parameters has no output.
         let Some(meta) = outputs.first() else { return Ok(Outputs::new()) };
         let take = |inputs: &mut Inputs, at: usize| inputs.remove(at);

@@ -1,26 +1,51 @@
-//! Work split among threads in fixed pieces, so that the number of threads changes no bit of any result.
+//! The threads of a device, and work split among them in fixed pieces.
+//!
+//! A piece depends on the shapes alone, never on the number of threads, so that this changes no bit of any result.
 
-/// The threads of one device.
+use crate::pool::{self, Pool};
+
+/// The threads of one device: the program's, or a pool of its own.
 #[derive(Debug)]
-pub(crate) struct Parallel {}
+pub(crate) struct Parallel {
+    own: Option<Pool>,
+}
 
 impl Parallel {
-    pub(crate) fn new() -> Self {
-        Self {}
+    /// The threads that all devices without a number of their own share.
+    pub(crate) fn shared() -> Self {
+        Self { own: None }
+    }
+
+    /// A pool of `threads` threads, or the system's reason why it cannot be.
+    pub(crate) fn with_threads(threads: usize) -> std::io::Result<Self> {
+        Ok(Self { own: Some(Pool::with_threads(threads)?) })
+    }
+
+    /// Runs `work` on these threads, so that what it splits is split among them.
+    #[inline]
+    pub(crate) fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match &self.own {
+            None => work(),
+            Some(pool) => pool.run(work),
+        }
+    }
+
+    /// Runs `work` inside the pool, so that even small kernels in it may be split cheaply.
+    pub(crate) fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match &self.own {
+            None => pool::run(work),
+            Some(pool) => pool.run(work),
+        }
     }
 
     /// Calls `work(start, piece)` for pieces of `chunk` elements of `out`. `cost` is a rough price in nanoseconds an element.
-    pub(crate) fn chunks<T: Send>(
-        &self,
-        out: &mut [T],
-        chunk: usize,
-        cost: f64,
-        work: impl Fn(usize, &mut [T]) + Sync,
-    ) {
-        let _ = cost;
-        for (number, piece) in out.chunks_mut(chunk.max(1)).enumerate() {
-            work(number * chunk, piece);
+    #[inline]
+    pub(crate) fn chunks<T: Send>(&self, out: &mut [T], chunk: usize, cost: f64, work: impl Fn(usize, &mut [T]) + Sync) {
+        if out.len() <= chunk {
+            return if out.is_empty() { () } else { work(0, out) };
         }
+        let nanoseconds = (cost * out.len() as f64) as usize;
+        pool::for_each_chunk(out, chunk, nanoseconds, |number, piece| work(number * chunk, piece));
     }
 
     /// Like [`chunks`](Self::chunks) for two outputs side by side, the second with `width` elements for each of the first.
@@ -33,16 +58,15 @@ impl Parallel {
         cost: f64,
         work: impl Fn(usize, &mut [T], &mut [U]) + Sync,
     ) {
-        let _ = cost;
+        let nanoseconds = cost * second.len() as f64;
         let pieces = first.chunks_mut(chunk.max(1)).zip(second.chunks_mut((chunk * width).max(1)));
-        for (number, (first, second)) in pieces.enumerate() {
-            work(number * chunk, first, second);
-        }
+        let pieces = pieces.enumerate().map(|(number, (first, second))| (number * chunk, first, second));
+        self.items(pieces.collect(), nanoseconds, |(start, first, second)| work(start, first, second));
     }
 
     /// Calls `work` for each item. `cost` is a rough price in nanoseconds of all of them.
     pub(crate) fn items<I: Send>(&self, items: Vec<I>, cost: f64, work: impl Fn(I) + Sync) {
-        let _ = cost;
-        items.into_iter().for_each(work);
+        let mut items: Vec<Option<I>> = items.into_iter().map(Some).collect();
+        pool::for_each_chunk(&mut items, 1, cost as usize, |_, item| item.iter_mut().filter_map(Option::take).for_each(&work));
     }
 }

@@ -204,9 +204,13 @@ macro_rules! bits {
 }
 bits!(i64, i32, u32, u8; f32, f64);
 
-/// The layout of an input repeated to the output's shape, as inference has checked.
-fn repeated(tensor: &Tensor, meta: &Meta) -> Layout {
-    tensor.layout().expand(&meta.shape).unwrap_or(*tensor.layout())
+/// The layout of an input repeated to the output's shape, as inference has checked; the input's own where that is it.
+#[inline]
+fn repeated<'a>(tensor: &'a Tensor, meta: &Meta, slot: &'a mut Option<Layout>) -> &'a Layout {
+    if *tensor.shape() == meta.shape {
+        return tensor.layout();
+    }
+    slot.insert(tensor.layout().expand(&meta.shape).unwrap_or(*tensor.layout()))
 }
 
 /// Whether `tensor` is a single 1.
@@ -229,22 +233,23 @@ pub(crate) fn binary(
         }
         let (kernel, cost) = binary_kernel::<<T as Stored>::Compute>(kind);
         let f = |[left, right]: [&[_]; 2], out: &mut [_]| kernel(left, right, out);
+        let mut slots = (None, None);
         if reusable::<T>(&mut left, meta) {
-            let layout = repeated(&right, meta);
+            let layout = repeated(&right, meta, &mut slots.0);
             if let Some(out) = writable::<T>(&mut left) {
-                map(parallel, [Source::Output, Source::of(&right, &layout)], out, cost, &f);
+                map(parallel, [Source::Output, Source::of(&right, layout)], out, cost, &f);
             }
             return left;
         }
         if reusable::<T>(&mut right, meta) {
-            let layout = repeated(&left, meta);
+            let layout = repeated(&left, meta, &mut slots.0);
             if let Some(out) = writable::<T>(&mut right) {
-                map(parallel, [Source::of(&left, &layout), Source::Output], out, cost, &f);
+                map(parallel, [Source::of(&left, layout), Source::Output], out, cost, &f);
             }
             return right;
         }
-        let layouts = (repeated(&left, meta), repeated(&right, meta));
-        let sources = [Source::of(&left, &layouts.0), Source::of(&right, &layouts.1)];
+        let layouts = (repeated(&left, meta, &mut slots.0), repeated(&right, meta, &mut slots.1));
+        let sources = [Source::of(&left, layouts.0), Source::of(&right, layouts.1)];
         create::<T>(device, meta, |out| map(parallel, sources, out, cost, &f))
     })
 }
@@ -296,10 +301,11 @@ pub(crate) fn compare(
             Comparison::GreaterEqual => |x, y, out| each_pair(x, y, out, |x, y| Truth::from(x >= y)),
         }
     }
-    let layouts = (repeated(left, meta), repeated(right, meta));
+    let mut slots = (None, None);
+    let layouts = (repeated(left, meta, &mut slots.0), repeated(right, meta, &mut slots.1));
     with_stored!(left.dtype(), T => create::<Truth>(device, meta, |out| {
         let kernel = kernel::<<T as Stored>::Compute>(kind);
-        let sources = [Source::<T>::of(left, &layouts.0), Source::of(right, &layouts.1)];
+        let sources = [Source::<T>::of(left, layouts.0), Source::of(right, layouts.1)];
         map_to(parallel, sources, out, 0.3, &|[left, right], out| kernel(left, right, out));
     }))
 }
@@ -333,11 +339,16 @@ pub(crate) fn where_(
     y: &Tensor,
     meta: &Meta,
 ) -> Tensor {
-    let layouts = (repeated(condition, meta), repeated(x, meta), repeated(y, meta));
+    let mut slots = (None, None, None);
+    let layouts = (
+        repeated(condition, meta, &mut slots.0),
+        repeated(x, meta, &mut slots.1),
+        repeated(y, meta, &mut slots.2),
+    );
     with_native!(meta.dtype, T => create::<T>(device, meta, |out| {
         // Elements are only chosen, never computed with: half types need no conversion, but they are rare enough.
-        let sources = [Source::<T>::of(x, &layouts.1), Source::of(y, &layouts.2)];
-        let condition = Source::<Truth>::of(condition, &layouts.0);
+        let sources = [Source::<T>::of(x, layouts.1), Source::of(y, layouts.2)];
+        let condition = Source::<Truth>::of(condition, layouts.0);
         parallel.chunks(out, CHUNK, 0.4, |start, out| {
             let mut condition = condition.tiles(out.len());
             let mut tiles = sources.map(|source| source.tiles(out.len()));

@@ -173,9 +173,20 @@ pub(crate) enum Source<'a, S> {
 }
 
 impl<'a, S: Stored> Source<'a, S> {
-    /// The elements of `tensor` repeated to `shape`, as inference has checked.
+    /// The elements of `tensor` under `layout`: its own, or that repeated to the output's shape.
     pub(crate) fn of(tensor: &'a Tensor, layout: &'a Layout) -> Self {
         Self::Elements(elements(tensor), layout)
+    }
+
+    /// Elements `start..start + length` where they lie, if they lie in memory as they are.
+    #[inline]
+    fn lent(&self, start: usize, length: usize) -> Option<&'a [S::Compute]> {
+        match *self {
+            Self::Elements(source, layout) if self.is_direct() => {
+                Some(bytemuck::cast_slice(&source[layout.offset() + start..][..length]))
+            }
+            _ => None,
+        }
     }
 
     /// Whether tiles of this input lie in memory as they are.
@@ -263,9 +274,14 @@ pub(crate) fn map<S: Stored, const N: usize>(
     cost: f64,
     f: &(dyn Fn([&[S::Compute]; N], &mut [S::Compute]) + Sync),
 ) {
-    let direct = S::DIRECT && inputs.iter().all(Source::is_direct);
+    if S::DIRECT && inputs.iter().all(Source::is_direct) {
+        return parallel.chunks(out, CHUNK, cost, |start, out| {
+            let slices = inputs.each_ref().map(|input| input.lent(start, out.len()).unwrap_or(&[]));
+            f(slices, bytemuck::cast_slice_mut(out));
+        });
+    }
     parallel.chunks(out, CHUNK, cost, |start, out| {
-        let step = if direct { out.len() } else { TILE };
+        let step = TILE;
         let mut tiles = inputs.map(|input| input.tiles(out.len()));
         let mut result = vec![S::Compute::ZERO; if S::DIRECT { 0 } else { out.len().min(TILE) }];
         for (number, out) in out.chunks_mut(step.max(1)).enumerate() {

@@ -128,8 +128,9 @@ fn float_words(dtype: DType, values: &[f64]) -> Vec<String> {
             let point = if mantissa.contains('.') { "" } else { "." };
             return format!("{mantissa}{point}e{sign}{exponent:0>2}");
         }
-        let text = format!("{value:.digits$}");
-        let trimmed = if text.contains('.') { text.trim_end_matches('0').to_owned() } else { text + "." };
+        // Each number has only the digits that tell it from its neighbours.
+        let own = needed(value).min(digits);
+        let trimmed = if own == 0 { format!("{value:.0}.") } else { format!("{value:.own$}") };
         let missing = (digits + 1).saturating_sub(trimmed.len() - trimmed.find('.').unwrap_or(trimmed.len()));
         trimmed + &" ".repeat(missing)
     };
