@@ -26,7 +26,7 @@
 //! | real data | [`digits`], [`fashion_mnist`], [`mnist`], [`CsvReader`], [`IdxReader`] |
 //! | parts | [`train_test_split`], [`train_validation_test_split`], [`SealedTest`] |
 //! | folds | [`KFold`], [`StratifiedKFold`], [`RepeatedKFold`], [`GroupKFold`], [`TimeSeriesSplit`], [`LeaveOneOut`] |
-//! | preprocessing | [`StandardScaler`], [`MinMaxScaler`], [`OneHotEncoder`], [`SimpleImputer`]; see [`preprocess`] |
+//! | preprocessing | [`StandardScaler`], [`MinMaxScaler`], [`OneHotEncoder`], [`SimpleImputer`], [`Pipeline`]; see [`preprocess`] |
 //! | batches | [`DataLoader`] |
 //!
 //! **Choices.** Data sets hold host memory and know nothing of devices; only a loader's [`Batch`] becomes tensors.
@@ -63,8 +63,9 @@ pub use idx::{IdxArray, IdxData, IdxReader};
 pub use loader::{Batch, BatchTargets, Batches, DataLoader, LoaderState, TensorBatch, TensorBatches};
 pub use mnist::{FASHION_MNIST_CLASSES, MNIST_CLASSES, PresetSplit, fashion_mnist, idx_images, mnist};
 pub use preprocess::{
-    Drop, FittedMinMaxScaler, FittedOneHotEncoder, FittedSimpleImputer, FittedStandardScaler, HandleUnknown,
-    ImputeStrategy, InverseTransform, MinMaxScaler, OneHotEncoder, SimpleImputer, StandardScaler, Transform,
+    DropCategory, FittedMinMaxScaler, FittedOneHotEncoder, FittedPipeline, FittedSimpleImputer, FittedStandardScaler,
+    FittedStep, HandleUnknown, ImputeStrategy, InverseTransform, MinMaxScaler, OneHotEncoder, Pipeline, SimpleImputer,
+    StandardScaler, Step, Transform,
 };
 pub use sealed::{SealedTest, TestRecord};
 pub use source::Source;

@@ -85,7 +85,9 @@ fn min_max_scaler_is_that_of_scikit_learn() {
 fn one_hot_encoder_is_that_of_scikit_learn() {
     let goldens = &goldens()["one_hot"];
     let (train, unknown) = (data(&goldens["input"]), matrix(&goldens["unknown"]).0);
-    for (drop, key) in [(Drop::None, "none"), (Drop::First, "first"), (Drop::IfBinary, "if_binary")] {
+    for (drop, key) in
+        [(DropCategory::None, "none"), (DropCategory::First, "first"), (DropCategory::IfBinary, "if_binary")]
+    {
         let encoder = OneHotEncoder::new().drop(drop).handle_unknown(HandleUnknown::Ignore).fit(&train).unwrap();
         let encoded = encoder.apply(&train).unwrap();
         close(encoded.features(), &matrix(&goldens[key]["transformed"]).0);
@@ -199,6 +201,33 @@ fn a_data_set_keeps_its_targets_names_shape_and_source() {
     assert_eq!(scaled.class_names(), digits.class_names());
     assert_eq!(scaled.feature_names(), digits.feature_names());
     assert_eq!(scaled.sources(), digits.sources());
+}
+
+#[test]
+fn a_pipeline_is_its_steps_in_turn() {
+    let named = ArrayDataset::unlabelled(vec![0.0, 1.0, 2.0, f32::NAN, 0.0, 3.0, 1.0, 8.0], [2]).unwrap();
+    let named = named.with_feature_names(["colour", "price"]).unwrap();
+    let imputer = SimpleImputer::new().add_indicator(true);
+    let encoder = OneHotEncoder::new().columns([0]);
+    let pipeline = Pipeline::new().then(imputer).then(encoder.clone()).then(MinMaxScaler::new()).fit(&named).unwrap();
+    // The same by hand.
+    let imputer = imputer.fit(&named).unwrap();
+    let filled = imputer.apply(&named).unwrap();
+    let encoder = encoder.fit(&filled).unwrap();
+    let encoded = encoder.apply(&filled).unwrap();
+    let scaled = MinMaxScaler::new().fit(&encoded).unwrap().apply(&encoded).unwrap();
+    let result = pipeline.apply(&named).unwrap();
+    assert_eq!(result.features(), scaled.features());
+    assert_eq!(result.feature_names().unwrap(), ["colour_0", "colour_1", "colour_2", "price", "missing_price"]);
+    close(&pipeline.inverse_transform(result.features()).unwrap(), named.features());
+    assert_eq!(pipeline, saved_and_loaded(&pipeline));
+    assert_eq!(pipeline.steps().len(), 3);
+    let error = pipeline.transform(&[0.0, 1.0, 7.0, 1.0]).unwrap_err().to_string();
+    assert!(error.contains("sample 1, feature 0: category 7"), "{error}");
+    let text = serde_json::to_string(&pipeline).unwrap().replace("\"input_features\":2", "\"input_features\":3");
+    assert!(serde_json::from_str::<FittedPipeline>(&text).unwrap_err().to_string().contains("damaged"));
+    let nothing = Pipeline::new().fit(&named).unwrap();
+    close(nothing.apply(&named).unwrap().features(), named.features());
 }
 
 fn rows() -> impl Strategy<Value = (Vec<f32>, usize)> {

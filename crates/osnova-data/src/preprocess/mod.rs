@@ -27,11 +27,13 @@
 mod imputer;
 mod min_max;
 mod one_hot;
+mod pipeline;
 mod standard;
 
 pub use imputer::{FittedSimpleImputer, ImputeStrategy, SimpleImputer};
 pub use min_max::{FittedMinMaxScaler, MinMaxScaler};
-pub use one_hot::{Drop, FittedOneHotEncoder, HandleUnknown, OneHotEncoder};
+pub use one_hot::{DropCategory, FittedOneHotEncoder, HandleUnknown, OneHotEncoder};
+pub use pipeline::{FittedPipeline, FittedStep, Pipeline, Step};
 pub use standard::{FittedStandardScaler, StandardScaler};
 
 use crate::{ArrayDataset, DataError, Dataset, Result};

@@ -19,7 +19,7 @@ pub enum HandleUnknown {
 /// Which category gets no column of its own and is encoded as all zeros (against collinear columns in linear models).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub enum Drop {
+pub enum DropCategory {
     /// None: one column a category.
     #[default]
     None,
@@ -49,7 +49,7 @@ pub enum Drop {
 pub struct OneHotEncoder {
     columns: Option<Vec<usize>>,
     unknown: HandleUnknown,
-    drop: Drop,
+    drop: DropCategory,
 }
 
 impl OneHotEncoder {
@@ -71,7 +71,7 @@ impl OneHotEncoder {
     }
 
     /// Which category to drop.
-    pub fn drop(mut self, drop: Drop) -> Self {
+    pub fn drop(mut self, drop: DropCategory) -> Self {
         self.drop = drop;
         self
     }
@@ -109,9 +109,9 @@ impl OneHotEncoder {
                 let values: Vec<f32> = seen[feature].values().copied().collect();
                 let count = values.len() + usize::from(nan[feature]);
                 let first = match self.drop {
-                    Drop::None => false,
-                    Drop::First => true,
-                    Drop::IfBinary => count == 2,
+                    DropCategory::None => false,
+                    DropCategory::First => true,
+                    DropCategory::IfBinary => count == 2,
                 };
                 Categories { values, nan: nan[feature], drop_first: first }
             })
