@@ -1,0 +1,101 @@
+//! Targets in memory, and the checks that arrays fit each other.
+
+use super::{TargetKind, check_buffer, check_index, wrong_target};
+use crate::{DataError, Result};
+use std::sync::Arc;
+
+/// The targets of a data set in memory.
+#[derive(Clone, Debug)]
+pub(super) enum Targets {
+    None,
+    Classes { indices: Arc<[i64]>, count: usize },
+    Values { values: Arc<[f32]>, width: usize },
+}
+
+impl Targets {
+    pub(super) fn classes(operation: &'static str, indices: Arc<[i64]>, count: usize) -> Result<Self> {
+        for (sample, &class) in indices.iter().enumerate() {
+            if usize::try_from(class).map_or(true, |class| class >= count) {
+                return Err(DataError::argument(
+                    operation,
+                    format!("sample {sample} has class {class}, but there are {count} classes"),
+                    "Classes are indices from 0 to the number of classes less one",
+                ));
+            }
+        }
+        Ok(Self::Classes { indices, count })
+    }
+
+    pub(super) fn kind(&self) -> TargetKind {
+        match self {
+            Self::None => TargetKind::None,
+            Self::Classes { count, .. } => TargetKind::Class { count: *count },
+            Self::Values { width, .. } => TargetKind::Values { width: *width },
+        }
+    }
+
+    pub(super) fn class(&self, index: usize) -> Result<i64> {
+        match self {
+            Self::Classes { indices, .. } => {
+                check_index("read_class", index, indices.len())?;
+                Ok(indices[index])
+            }
+            _ => Err(wrong_target("read_class", self.kind(), "classes")),
+        }
+    }
+
+    pub(super) fn values(&self, index: usize, output: &mut [f32]) -> Result<()> {
+        match self {
+            Self::Values { values, width } => {
+                check_index("read_values", index, values.len() / width)?;
+                check_buffer("read_values", output.len(), *width)?;
+                output.copy_from_slice(&values[index * width..][..*width]);
+                Ok(())
+            }
+            _ => Err(wrong_target("read_values", self.kind(), "values")),
+        }
+    }
+}
+
+/// The number of samples that `total` numbers make at `shape` each; fails if that is not a whole number.
+pub(super) fn samples(operation: &'static str, total: usize, shape: &[usize]) -> Result<usize> {
+    let size = shape.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim)).unwrap_or(0);
+    if size == 0 || !total.is_multiple_of(size) {
+        return Err(DataError::argument(
+            operation,
+            format!("{total} numbers do not make whole samples of shape {shape:?}"),
+            "Give the shape of one sample, without the number of samples, and no size of zero",
+        ));
+    }
+    Ok(total / size)
+}
+
+pub(super) fn same_count(operation: &'static str, features: usize, targets: usize) -> Result<()> {
+    if features == targets {
+        return Ok(());
+    }
+    Err(DataError::argument(
+        operation,
+        format!("features for {features} samples, but targets for {targets}"),
+        "Give one target a sample",
+    ))
+}
+
+pub(super) fn reshaped(operation: &'static str, from: &[usize], to: &[usize]) -> Result<Arc<[usize]>> {
+    let size = |shape: &[usize]| shape.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim));
+    if size(from) == size(to) {
+        return Ok(to.into());
+    }
+    Err(DataError::argument(
+        operation,
+        format!("samples of shape {from:?} cannot be seen as {to:?}"),
+        "The product of the sizes must stay the same",
+    ))
+}
+
+pub(super) fn check_names(operation: &'static str, names: usize, wanted: usize, what: &str) -> Result<()> {
+    if names == wanted {
+        return Ok(());
+    }
+    Err(DataError::argument(operation, format!("{names} names for {wanted} {what}"), "Give one name each"))
+}
