@@ -488,8 +488,14 @@ impl Iterator for TensorBatches<'_> {
     type Item = Result<TensorBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let device = self.device;
-        Some(self.batches.next()?.and_then(|batch| batch.into_tensors(device)))
+        let before = self.state();
+        let result = self.batches.next()?.and_then(|batch| batch.into_tensors(self.device));
+        if result.is_err() {
+            // As with an unreadable sample: the loader stays before the failed batch.
+            let loader = &mut *self.batches.loader;
+            (loader.epoch, loader.next_batch, self.batches.left) = (before.epoch, before.next_batch, 0);
+        }
+        Some(result)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -67,6 +67,12 @@ fn a_batch_of_more_than_everything_and_of_nothing() {
 }
 
 #[test]
+fn ten_thousand_samples_in_batches_of_a_hundred_make_a_hundred_iterations() {
+    let mut loader = DataLoader::new(numbered(10_000), 100).unwrap().shuffle(0);
+    assert_eq!((loader.batch_count(), epoch(&mut loader).len()), (100, 100));
+}
+
+#[test]
 fn a_state_of_another_data_set_or_batch_size_is_refused() {
     let state = DataLoader::new(numbered(10), 4).unwrap().shuffle(1).state();
     assert!(DataLoader::new(numbered(11), 4).unwrap().restore(state).is_err());
