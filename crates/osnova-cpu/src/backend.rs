@@ -47,7 +47,7 @@ impl Backend for Cpu {
         match op {
             Op::Activate(_) | Op::ActivationGradient(_) => true,
             Op::Softmax { axis } | Op::LogSoftmax { axis } => single && axis + 1 == first.rank(),
-            Op::CrossEntropy(_) | Op::BinaryCrossEntropy(_) | Op::LayerNorm(_) => single,
+            Op::CrossEntropy(_) | Op::BinaryCrossEntropy(_) | Op::LayerNorm(_) | Op::Linear { .. } => single,
             Op::Mean { .. } => single,
             // The parameters may differ in dtype from one another; the kernel takes them as one.
             Op::Optimize(_) => {
@@ -94,7 +94,8 @@ impl Cpu {
         let parallel = self.parallel;
         // An optimizer of no parameters has no output.
         let Some(meta) = outputs.first() else { return Ok(Outputs::new()) };
-        let take = |inputs: &mut Inputs, at: usize| inputs.remove(at);
+        // Inference has counted the inputs; the last one comes off first.
+        let last = |inputs: &mut Inputs| inputs.pop().ok_or_else(|| self.missing(op));
         let output = match op {
             Op::Full { value, .. } => create::full(device, *value, meta),
             Op::Arange { start, step, .. } => create::arange(device, *start, *step, meta),
@@ -103,35 +104,35 @@ impl Cpu {
                 match view::<Storage>(op, &inputs[0]) {
                     Some(view) => view,
                     None => {
-                        let whole = movement::made_contiguous(parallel, device, take(&mut inputs, 0));
+                        let whole = movement::made_contiguous(parallel, device, last(&mut inputs)?);
                         view::<Storage>(op, &whole).ok_or_else(|| self.missing(op))?
                     }
                 }
             }
-            Op::Contiguous => movement::made_contiguous(parallel, device, take(&mut inputs, 0)),
+            Op::Contiguous => movement::made_contiguous(parallel, device, last(&mut inputs)?),
             Op::Pad { padding, value } => movement::pad(parallel, device, &inputs[0], padding, *value, meta),
             Op::Concat { axis } => movement::concat(parallel, device, &inputs, *axis, meta),
-            Op::Unary(kind) => elementwise::unary(parallel, device, *kind, take(&mut inputs, 0), meta),
+            Op::Unary(kind) => elementwise::unary(parallel, device, *kind, last(&mut inputs)?, meta),
             Op::Binary(kind) => {
-                let right = take(&mut inputs, 1);
-                elementwise::binary(parallel, device, *kind, take(&mut inputs, 0), right, meta)
+                let right = last(&mut inputs)?;
+                elementwise::binary(parallel, device, *kind, last(&mut inputs)?, right, meta)
             }
             Op::Compare(kind) => elementwise::compare(parallel, device, *kind, &inputs[0], &inputs[1], meta),
-            Op::Clamp { low, high } => elementwise::clamp(parallel, device, *low, *high, take(&mut inputs, 0), meta),
+            Op::Clamp { low, high } => elementwise::clamp(parallel, device, *low, *high, last(&mut inputs)?, meta),
             Op::Where => elementwise::where_(parallel, device, &inputs[0], &inputs[1], &inputs[2], meta),
-            Op::Cast { .. } => elementwise::cast(parallel, device, take(&mut inputs, 0), meta),
+            Op::Cast { .. } => elementwise::cast(parallel, device, last(&mut inputs)?, meta),
             Op::Reduce { kind, axes, .. } => reduce::reduce(parallel, device, *kind, &inputs[0], axes, meta),
             Op::ArgReduce { kind, axis, .. } => reduce::arg_reduce(device, *kind, &inputs[0], *axis, meta),
             Op::CumulativeSum { axis, reverse } => reduce::cumulative_sum(device, &inputs[0], *axis, *reverse, meta),
-            Op::Matmul => product::matmul(parallel, device, &inputs[0], &inputs[1], meta),
+            Op::Matmul => product::matmul(device, &inputs[0], &inputs[1], meta),
             Op::Gather { axis } => index::gather(device, &inputs[0], &inputs[1], *axis, meta)?,
             Op::ScatterAdd { axis } => {
-                let base = take(&mut inputs, 0);
+                let base = inputs.remove(0);
                 index::scatter_add(parallel, device, base, &inputs[0], &inputs[1], *axis, meta)?
             }
             Op::IndexSelect { axis } => index::index_select(parallel, device, &inputs[0], &inputs[1], *axis, meta)?,
             Op::IndexAdd { axis } => {
-                let base = take(&mut inputs, 0);
+                let base = inputs.remove(0);
                 index::index_add(parallel, device, base, &inputs[0], &inputs[1], *axis, meta)?
             }
             Op::Sort { axis, descending } => {
@@ -141,14 +142,14 @@ impl Cpu {
             Op::Mean { axes, .. } => reduce::mean(parallel, device, &inputs[0], axes, meta),
             Op::Softmax { .. } | Op::LogSoftmax { .. } => {
                 let logarithm = matches!(op, Op::LogSoftmax { .. });
-                softmax::softmax(parallel, device, take(&mut inputs, 0), logarithm, meta)
+                softmax::softmax(parallel, device, last(&mut inputs)?, logarithm, meta)
                     .ok_or_else(|| self.missing(op))?
             }
-            Op::Activate(kind) => elementwise::activate(parallel, device, *kind, take(&mut inputs, 0), meta)
+            Op::Activate(kind) => elementwise::activate(parallel, device, *kind, last(&mut inputs)?, meta)
                 .ok_or_else(|| self.missing(op))?,
             Op::ActivationGradient(kind) => {
-                let output = take(&mut inputs, 1);
-                elementwise::activation_gradient(parallel, device, *kind, take(&mut inputs, 0), &output, meta)
+                let output = last(&mut inputs)?;
+                elementwise::activation_gradient(parallel, device, *kind, last(&mut inputs)?, &output, meta)
             }
             Op::Linear { activation, .. } => product::linear(parallel, device, &inputs, *activation, meta),
             Op::CrossEntropy(attributes) => {

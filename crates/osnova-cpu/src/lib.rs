@@ -26,6 +26,8 @@ mod storage;
 
 #[doc(hidden)]
 pub mod dispatch;
+#[doc(hidden)]
+pub mod gemm;
 pub mod memory;
 #[doc(hidden)]
 pub mod pool;

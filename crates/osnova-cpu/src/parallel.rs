@@ -40,7 +40,13 @@ impl Parallel {
 
     /// Calls `work(start, piece)` for pieces of `chunk` elements of `out`. `cost` is a rough price in nanoseconds an element.
     #[inline]
-    pub(crate) fn chunks<T: Send>(&self, out: &mut [T], chunk: usize, cost: f64, work: impl Fn(usize, &mut [T]) + Sync) {
+    pub(crate) fn chunks<T: Send>(
+        &self,
+        out: &mut [T],
+        chunk: usize,
+        cost: f64,
+        work: impl Fn(usize, &mut [T]) + Sync,
+    ) {
         if out.len() <= chunk {
             return if out.is_empty() { () } else { work(0, out) };
         }
@@ -67,6 +73,8 @@ impl Parallel {
     /// Calls `work` for each item. `cost` is a rough price in nanoseconds of all of them.
     pub(crate) fn items<I: Send>(&self, items: Vec<I>, cost: f64, work: impl Fn(I) + Sync) {
         let mut items: Vec<Option<I>> = items.into_iter().map(Some).collect();
-        pool::for_each_chunk(&mut items, 1, cost as usize, |_, item| item.iter_mut().filter_map(Option::take).for_each(&work));
+        pool::for_each_chunk(&mut items, 1, cost as usize, |_, item| {
+            item.iter_mut().filter_map(Option::take).for_each(&work)
+        });
     }
 }

@@ -340,11 +340,8 @@ pub(crate) fn where_(
     meta: &Meta,
 ) -> Tensor {
     let mut slots = (None, None, None);
-    let layouts = (
-        repeated(condition, meta, &mut slots.0),
-        repeated(x, meta, &mut slots.1),
-        repeated(y, meta, &mut slots.2),
-    );
+    let layouts =
+        (repeated(condition, meta, &mut slots.0), repeated(x, meta, &mut slots.1), repeated(y, meta, &mut slots.2));
     with_native!(meta.dtype, T => create::<T>(device, meta, |out| {
         // Elements are only chosen, never computed with: half types need no conversion, but they are rare enough.
         let sources = [Source::<T>::of(x, layouts.1), Source::of(y, layouts.2)];

@@ -1,45 +1,90 @@
-//! Products: matmul and the fused linear layer.
+//! Products: matmul and the fused linear layer, in terms of [`crate::gemm`].
 
-use super::elementwise;
-use super::tiles::Stored;
-use crate::native::{Native, Number, with_native};
+use super::elementwise::UnaryKernels;
+use super::float::Float;
+use super::movement::made_contiguous;
+use crate::gemm::{self, Batch, Element, Finish, Operand, Product};
+use crate::native::Number;
 use crate::parallel::Parallel;
-use crate::storage::{create, elements};
-use osnova_tensor::{Activation, Device, Layout, Meta, Tensor};
+use crate::storage::{contiguous, create, elements};
+use crate::vector;
+use half::{bf16, f16};
+use osnova_tensor::{Activation, DType, Device, Layout, Meta, SliceRange, Tensor, Unary};
 
-pub(crate) fn matmul(parallel: &Parallel, device: Device, left: &Tensor, right: &Tensor, meta: &Meta) -> Tensor {
-    let _ = parallel;
-    let rank = meta.shape.rank();
-    let (m, n) = (meta.shape[rank - 2], meta.shape[rank - 1]);
-    let k = left.dims()[left.rank() - 1];
-    let expand = |tensor: &Tensor, rows: usize, columns: usize| -> Layout {
-        let mut dims = meta.shape.to_vec();
-        dims[rank - 2] = rows;
-        dims[rank - 1] = columns;
-        osnova_tensor::Shape::new(&dims)
-            .ok()
-            .and_then(|shape| tensor.layout().expand(&shape))
-            .unwrap_or(*tensor.layout())
-    };
-    let (a, b) = (expand(left, m, k), expand(right, k, n));
-    with_native!(meta.dtype, T => create::<T>(device, meta, |out| {
-        type C = <T as Stored>::Compute;
-        let (x, y) = (elements::<T>(left), elements::<T>(right));
-        let a: Vec<usize> = a.positions().collect();
-        let b: Vec<usize> = b.positions().collect();
-        for (index, slot) in out.iter_mut().enumerate() {
-            let (batch, row, column) = (index / (m * n), index / n % m, index % n);
-            let mut sum = C::ZERO;
-            for inner in 0..k {
-                let left = x[a[batch * m * k + row * k + inner]].load();
-                let right = y[b[batch * k * n + inner * n + column]].load();
-                sum = sum.add(left.mul(right));
-            }
-            *slot = T::store(sum);
-        }
-    }))
+/// One side of a product: the strides of its matrices, and where each of them starts.
+fn side<'a, T: bytemuck::Pod>(tensor: &'a Tensor, layout: &Layout) -> Operand<'a, T> {
+    let strides = layout.strides();
+    let rank = layout.shape().rank();
+    Operand { elements: elements(tensor), row_stride: strides[rank - 2], column_stride: strides[rank - 1] }
 }
 
+/// The layout of one side with its leading axes repeated to those of the output.
+fn repeated(tensor: &Tensor, meta: &Meta) -> Layout {
+    let (shape, rank) = (tensor.shape(), tensor.rank());
+    let mut dims = meta.shape.to_vec();
+    let leading = dims.len() - 2;
+    dims[leading..].copy_from_slice(&shape[rank - 2..]);
+    let expanded = osnova_tensor::Shape::new(&dims).ok().and_then(|shape| tensor.layout().expand(&shape));
+    expanded.unwrap_or(*tensor.layout())
+}
+
+/// Where each matrix of a layout starts.
+fn starts(layout: &Layout) -> impl Iterator<Item = usize> {
+    let rank = layout.shape().rank();
+    let first =
+        |axis: usize, &size: &usize| SliceRange { start: 0, length: if axis + 2 < rank { size } else { 1 }, step: 1 };
+    let ranges: Vec<SliceRange> = layout.shape().iter().enumerate().map(|(axis, size)| first(axis, size)).collect();
+    layout.slice(&ranges).positions()
+}
+
+pub(crate) fn matmul(device: Device, left: &Tensor, right: &Tensor, meta: &Meta) -> Tensor {
+    let rank = meta.shape.rank();
+    let product =
+        Product { rows: meta.shape[rank - 2], inner: left.shape()[left.rank() - 1], columns: meta.shape[rank - 1] };
+    if product.inner == 0 || meta.shape.count() == 0 {
+        return super::create::full(device, false.into(), meta);
+    }
+    let layouts = (repeated(left, meta), repeated(right, meta));
+    let batches: Vec<Batch> = starts(&layouts.0).zip(starts(&layouts.1)).collect();
+    macro_rules! floats {
+        ($T:ty) => {
+            create::<$T>(device, meta, |out| {
+                let sides = (side::<$T>(left, &layouts.0), side(right, &layouts.1));
+                gemm::matmul(product, sides.0, sides.1, &batches, Finish::NOTHING, out);
+            })
+        };
+    }
+    macro_rules! halves {
+        ($T:ty) => {
+            create::<$T>(device, meta, |out| {
+                let sides = (side::<$T>(left, &layouts.0), side(right, &layouts.1));
+                gemm::matmul_half(product, sides.0, sides.1, &batches, Finish::NOTHING, out);
+            })
+        };
+    }
+    macro_rules! integers {
+        ($T:ty) => {
+            create::<$T>(device, meta, |out| {
+                let sides = (side::<$T>(left, &layouts.0), side(right, &layouts.1));
+                let multiply_add = |sum: $T, x: $T, y: $T| Number::add(sum, Number::mul(x, y));
+                gemm::matmul_with(product, sides.0, sides.1, &batches, 0, multiply_add, out);
+            })
+        };
+    }
+    match meta.dtype {
+        DType::F32 => floats!(f32),
+        DType::F64 => floats!(f64),
+        DType::F16 => halves!(f16),
+        DType::BF16 => halves!(bf16),
+        DType::I64 => integers!(i64),
+        DType::I32 => integers!(i32),
+        DType::U32 => integers!(u32),
+        // `bool` does not pass inference.
+        DType::U8 | DType::Bool => integers!(u8),
+    }
+}
+
+/// `activation(x·Wᵀ + b)` of `f32` or `f64`.
 pub(crate) fn linear(
     parallel: &Parallel,
     device: Device,
@@ -47,6 +92,74 @@ pub(crate) fn linear(
     activation: Activation,
     meta: &Meta,
 ) -> Tensor {
-    let _ = (parallel, device, inputs, activation, meta);
-    unreachable!()
+    match meta.dtype {
+        DType::F64 => linear_of::<f64>(parallel, device, inputs, activation, meta),
+        _ => linear_of::<f32>(parallel, device, inputs, activation, meta),
+    }
+}
+
+fn linear_of<T: Float + Element + UnaryKernels>(
+    parallel: &Parallel,
+    device: Device,
+    inputs: &[Tensor],
+    activation: Activation,
+    meta: &Meta,
+) -> Tensor {
+    let (input, weight) = (&inputs[0], &inputs[1]);
+    let product = Product {
+        rows: meta.shape.count() / weight.dims()[0].max(1),
+        inner: weight.dims()[1],
+        columns: weight.dims()[0],
+    };
+    if meta.shape.count() == 0 {
+        return create::<T>(device, meta, |_| {});
+    }
+    // Leading axes are one batch of rows; only a matrix may keep its strides.
+    let whole = if input.rank() == 2 { input.clone() } else { made_contiguous(parallel, device, input.clone()) };
+    let left = match whole.rank() {
+        2 => side::<T>(&whole, whole.layout()),
+        _ => Operand { elements: elements(&whole), row_stride: product.inner as isize, column_stride: 1 },
+    };
+    let strides = weight.layout().strides();
+    let right = Operand { elements: elements(weight), row_stride: strides[1], column_stride: strides[0] };
+    let bias = inputs.get(2).map(|bias| made_contiguous(parallel, device, bias.clone()));
+    let activate = in_place::<T>(activation);
+    let finish = Finish {
+        bias: bias.as_ref().and_then(contiguous::<T>),
+        activation: activate.as_deref().map(|activate| activate as &(dyn Fn(&mut [T]) + Sync)),
+    };
+    create::<T>(device, meta, |out| {
+        let batch = (whole.layout().offset(), weight.layout().offset());
+        gemm::matmul(product, left, right, &[batch], finish, out);
+    })
+}
+
+/// Elements an activation copies aside at a time.
+const COPY: usize = 256;
+
+/// An activation on a run of elements in place; `None` where there is nothing to do.
+fn in_place<T: Float + UnaryKernels>(activation: Activation) -> Option<Box<dyn Fn(&mut [T]) + Sync>> {
+    let kernel: fn(&[T], &mut [T]) = match activation {
+        Activation::Relu => return Some(Box::new(relu)),
+        Activation::Sigmoid => T::unary(Unary::Sigmoid).0,
+        Activation::Tanh => T::unary(Unary::Tanh).0,
+        Activation::Gelu => vector::gelu,
+        Activation::GeluTanh => vector::gelu_tanh,
+        Activation::Silu => vector::silu,
+        _ => return None,
+    };
+    Some(Box::new(move |run| {
+        let mut copy = [T::ZERO; COPY];
+        for piece in run.chunks_mut(COPY) {
+            let copy = &mut copy[..piece.len()];
+            copy.copy_from_slice(piece);
+            kernel(copy, piece);
+        }
+    }))
+}
+
+crate::simd_dispatch! {
+    fn relu[S]<T>(run: &mut [T]) where [T: Float] {
+        run.iter_mut().for_each(|value| *value = value.positive());
+    }
 }

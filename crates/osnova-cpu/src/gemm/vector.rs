@@ -1,0 +1,173 @@
+//! Products of a matrix with a single vector: a stream through the matrix, at the speed of the memory.
+
+use super::{Batch, Element, Finish, Operand, Product};
+use crate::pool;
+use crate::simd_dispatch;
+use crate::vector::VectorMath;
+
+/// Results that one block computes.
+const BLOCK: usize = 64;
+/// What a thread streams through from the second-level cache; sets which products are worth a fork.
+const BYTES_A_NANOSECOND: usize = 40;
+
+/// Whether the kernels can read a matrix (inner × outputs): one of its axes must be contiguous, the other forwards.
+pub(super) fn can_run<T>(matrix: &Operand<'_, T>) -> bool {
+    (matrix.row_stride == 1 && matrix.column_stride >= 0) || (matrix.column_stride == 1 && matrix.row_stride >= 0)
+}
+
+/// One row times a matrix.
+pub(super) fn vector_matrix<T: Element>(
+    product: Product,
+    left: Operand<'_, T>,
+    right: Operand<'_, T>,
+    batches: &[Batch],
+    finish: Finish<'_, T>,
+    output: &mut [T],
+) {
+    let shape = (product.inner, product.columns);
+    run(shape, (left, left.column_stride), right, batches.iter().copied(), output, |run, first| {
+        finish.apply(run, first)
+    });
+}
+
+/// A matrix times one column.
+pub(super) fn matrix_vector<T: Element>(
+    product: Product,
+    left: Operand<'_, T>,
+    right: Operand<'_, T>,
+    batches: &[Batch],
+    finish: Finish<'_, T>,
+    output: &mut [T],
+) {
+    let batches = batches.iter().map(|&(left, right)| (right, left));
+    let shape = (product.inner, product.rows);
+    run(shape, (right, right.row_stride), left.transposed(), batches, output, |run, _| {
+        if let Some(bias) = finish.bias {
+            run.iter_mut().for_each(|value| *value = *value + bias[0]);
+        }
+        if let Some(activation) = finish.activation {
+            activation(run);
+        }
+    });
+}
+
+/// `output = vector · matrix` for a matrix of `inner` rows and `outputs` columns.
+fn run<T: Element>(
+    (inner, outputs): (usize, usize),
+    (vector, stride): (Operand<'_, T>, isize),
+    matrix: Operand<'_, T>,
+    batches: impl Iterator<Item = Batch>,
+    output: &mut [T],
+    finish: impl Fn(&mut [T], usize) + Sync,
+) {
+    let nanoseconds = inner * outputs * size_of::<T>() / BYTES_A_NANOSECOND;
+    let mut gathered = Vec::new();
+    for (output, (vector_start, matrix_start)) in output.chunks_mut(outputs).zip(batches) {
+        let vector = if stride == 1 {
+            &vector.elements[vector_start..vector_start + inner]
+        } else {
+            gathered.clear();
+            let at = |index: usize| (vector_start as isize + index as isize * stride) as usize;
+            gathered.extend((0..inner).map(|index| vector.elements[at(index)]));
+            &gathered[..]
+        };
+        let matrix_elements = &matrix.elements[matrix_start..];
+        pool::for_each_chunk(output, BLOCK, nanoseconds, |index, chunk| {
+            let first = index * BLOCK;
+            if matrix.row_stride == 1 {
+                let stride = matrix.column_stride as usize;
+                T::dots(vector, &matrix_elements[first * stride..], stride, chunk);
+            } else {
+                combine(vector, &matrix_elements[first..], matrix.row_stride as usize, chunk);
+            }
+            finish(chunk, first);
+        });
+    }
+}
+
+macro_rules! dots {
+    ($name:ident, $type:ty, $lanes:literal) => {
+        simd_dispatch! {
+            /// A row at a time, in so many lanes that the additions do not wait for one another. (Four rows at a time,
+            /// in sixteen lanes each, were not vectorised: eight times slower.)
+            pub(super) fn $name[S](x: &[$type], matrix: &[$type], stride: usize, output: &mut [$type]) {
+                /// The products of the leading whole groups of `LANES`, summed lane by lane, and how many there were.
+                #[inline(always)]
+                fn lanes<S: crate::dispatch::InstructionSet, const LANES: usize>(
+                    x: &[$type],
+                    row: &[$type],
+                ) -> ([$type; LANES], usize) {
+                    let mut sums = [0.0; LANES];
+                    for (x, row) in x.chunks_exact(LANES).zip(row.chunks_exact(LANES)) {
+                        for lane in 0..LANES {
+                            sums[lane] = VectorMath::mul_add::<S>(x[lane], row[lane], sums[lane]);
+                        }
+                    }
+                    (sums, x.len() - x.len() % LANES)
+                }
+
+                const LANES: usize = $lanes;
+                for (index, output) in output.iter_mut().enumerate() {
+                    let row = &matrix[index * stride..index * stride + x.len()];
+                    let (mut sums, wide) = lanes::<S, LANES>(x, row);
+                    let (narrow_sums, narrow) = lanes::<S, { LANES / 4 }>(&x[wide..], &row[wide..]);
+                    for lane in 0..LANES / 4 {
+                        sums[lane] += narrow_sums[lane];
+                    }
+                    let mut width = LANES / 2;
+                    while width > 0 {
+                        for lane in 0..width {
+                            sums[lane] += sums[lane + width];
+                        }
+                        width /= 2;
+                    }
+                    let mut sum = sums[0];
+                    for (&x, &value) in x[wide + narrow..].iter().zip(&row[wide + narrow..]) {
+                        sum = VectorMath::mul_add::<S>(x, value, sum);
+                    }
+                    *output = sum;
+                }
+            }
+        }
+    };
+}
+
+dots!(dots_f32, f32, 32);
+dots!(dots_f64, f64, 16);
+
+simd_dispatch! {
+    /// The rows of `matrix`, which start every `stride` elements, weighted by `x` and summed: as many columns at a time
+    /// as the registers hold.
+    fn combine[S]<T>(x: &[T], matrix: &[T], stride: usize, output: &mut [T]) where [T: Element] {
+        #[inline(always)]
+        fn columns<S: crate::dispatch::InstructionSet, T: Element, const WIDTH: usize>(
+            x: &[T],
+            matrix: &[T],
+            stride: usize,
+            output: &mut [T],
+        ) {
+            let mut sums = [T::ZERO; WIDTH];
+            for (row, &x) in x.iter().enumerate() {
+                let values = &matrix[row * stride..row * stride + WIDTH];
+                for lane in 0..WIDTH {
+                    sums[lane] = x.mul_add::<S>(values[lane], sums[lane]);
+                }
+            }
+            output.copy_from_slice(&sums);
+        }
+
+        let mut first = 0;
+        while output.len() - first >= 64 {
+            columns::<S, T, 64>(x, &matrix[first..], stride, &mut output[first..first + 64]);
+            first += 64;
+        }
+        while output.len() - first >= 16 {
+            columns::<S, T, 16>(x, &matrix[first..], stride, &mut output[first..first + 16]);
+            first += 16;
+        }
+        while first < output.len() {
+            columns::<S, T, 1>(x, &matrix[first..], stride, &mut output[first..first + 1]);
+            first += 1;
+        }
+    }
+}
