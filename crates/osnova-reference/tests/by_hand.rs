@@ -47,7 +47,7 @@ fn integers_wrap_and_truncate() {
     assert_eq!((&big / -1).unwrap().to_vec::<i64>().unwrap(), [-i64::MAX, i64::MIN, -7]);
     assert_eq!((&big / 0).unwrap().to_vec::<i64>().unwrap(), [0; 3]);
     assert_eq!((tensor([-7i32, 7]) / 2).unwrap().to_vec::<i32>().unwrap(), [-3, 3]);
-    let powers = tensor([3i64, 2, -1, 0, 0, -2]).pow(&tensor([4i64, -1, -3, -1, 0, 63])).unwrap();
+    let powers = tensor([3i64, 2, -1, 0, 0, -2]).pow(tensor([4i64, -1, -3, -1, 0, 63])).unwrap();
     assert_eq!(powers.to_vec::<i64>().unwrap(), [81, 0, -1, 0, 1, i64::MIN]);
 }
 

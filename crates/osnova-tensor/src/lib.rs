@@ -26,6 +26,7 @@ mod error;
 mod gradients;
 mod host;
 pub mod infer;
+mod kind;
 mod layout;
 mod op;
 pub mod random;
@@ -43,6 +44,7 @@ pub use error::{Error, Result};
 pub use gradients::{Gradients, NodeId};
 pub use half::{bf16, f16};
 pub use host::HostData;
+pub use kind::OpKind;
 pub use layout::{Layout, Strides};
 pub use op::{
     Activation, ArgReduction, Binary, BinaryCrossEntropy, Comparison, CrossEntropy, LayerNorm, Meta, Metas, Op,
