@@ -1,0 +1,5 @@
+//! The layers.
+
+mod linear;
+
+pub use linear::{Linear, LinearOptions};
