@@ -67,6 +67,18 @@ fn standard_scaler_is_that_of_scikit_learn() {
 }
 
 #[test]
+fn rounding_does_not_make_a_constant_feature_vary() {
+    for constant in [0.1f32, 0.7, 1e-3, 12345.678, -3.3] {
+        for samples in [3, 10, 777, 5000] {
+            let data = ArrayDataset::unlabelled(vec![constant; samples], [1]).unwrap();
+            let scaler = StandardScaler::new().fit(&data).unwrap();
+            assert_eq!(scaler.scale(), [1.0], "{samples} times {constant}");
+            assert!(scaler.transform(&[constant]).unwrap()[0].abs() < 1e-6);
+        }
+    }
+}
+
+#[test]
 fn min_max_scaler_is_that_of_scikit_learn() {
     let goldens = goldens();
     let train = data(&goldens["matrix"]);
