@@ -1,1 +1,38 @@
-//! Optimizers, learning-rate schedules and gradient clipping for Osnova
+//! Optimizers, learning-rate schedules and gradient clipping for Osnova.
+//!
+//! - [`Optimizer`]: [`Sgd`], [`Adam`], [`AdamW`], in order of increasing complexity. A step is one operation for the whole
+//!   model, which updates parameters and moments in place.
+//! - [`Schedule`]: the learning rate as a pure function of the step.
+//! - [`clip_by_norm`] and [`clip_by_value`] keep gradients in bounds, on the device.
+//!
+//! ```
+//! use osnova_autodiff::AutodiffDevice;
+//! use osnova_cpu::CpuDevice;
+//! use osnova_nn::{Forward, Linear};
+//! use osnova_optim::{AdamW, Optimizer};
+//! use osnova_tensor::{Device, Generator, Tensor};
+//!
+//! let device = Device::cpu().autodiff();
+//! let mut model = Linear::new(2, 1, &Generator::new(0), device)?;
+//! let mut optimizer = AdamW::new(0.05);
+//! let input = Tensor::new([[0.0f32, 1.0], [1.0, 0.0], [1.0, 1.0]], device)?;
+//! let target = Tensor::new([[1.0f32], [2.0], [3.0]], device)?;
+//! for _ in 0..300 {
+//!     let loss = (model.forward(&input)? - &target)?.square()?.mean(.., false)?;
+//!     optimizer.step(&mut model, &loss.backward()?)?;
+//! }
+//! let error = (model.forward(&input)? - &target)?.abs()?.max(.., false)?.item()?;
+//! assert!(error < 0.1, "{error}");
+//! # Ok::<(), Box<osnova_tensor::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod adam;
+mod core;
+mod optimizer;
+mod sgd;
+
+pub use adam::{Adam, AdamW};
+pub use core::Group;
+pub use optimizer::{Optimizer, OptimizerState};
+pub use sgd::Sgd;
