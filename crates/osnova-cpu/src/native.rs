@@ -82,13 +82,6 @@ pub(crate) trait Number: Native {
         #[expect(clippy::eq_op, reason = "the test for NaN that integers compile away")]
         if other < self || other != other { other } else { self }
     }
-    #[inline(always)]
-    fn is_nan(self) -> bool {
-        #[expect(clippy::eq_op, reason = "the test for NaN that integers compile away")]
-        {
-            self != self
-        }
-    }
 }
 
 macro_rules! float_number {

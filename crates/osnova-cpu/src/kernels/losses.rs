@@ -4,6 +4,7 @@ use super::float::Float;
 use super::movement::made_contiguous;
 use super::reduce::{self, Max};
 use super::softmax::{exponentials, ln, scale, sum_of_exponentials};
+use crate::memory::Buffer;
 use crate::parallel::Parallel;
 use crate::simd_dispatch;
 use crate::storage::{contiguous, create};
@@ -153,13 +154,14 @@ fn cross_entropy_of<T: Float>(
         classes,
     };
 
-    let mut losses = vec![T::ZERO; samples];
+    let mut buffer = Buffer::new(samples * size_of::<T>());
+    let losses = buffer.as_mut_slice::<T>();
     let mut outputs = Outputs::new();
     // Samples a thread works on at a time.
     let chunk = CHUNK.div_ceil(classes);
     if attributes.with_gradient {
         let gradient = create::<T>(device, &metas[1], |gradient| {
-            parallel.chunk_pairs(&mut losses, gradient, chunk, classes, 0.8, |start, losses, gradient| {
+            parallel.chunk_pairs(losses, gradient, chunk, classes, 0.8, |start, losses, gradient| {
                 for (step, (loss, out)) in losses.iter_mut().zip(gradient.chunks_mut(classes)).enumerate() {
                     *loss = rows.row(start + step, Some(out));
                 }
@@ -167,7 +169,7 @@ fn cross_entropy_of<T: Float>(
         });
         outputs.push(gradient);
     } else {
-        parallel.chunks(&mut losses, chunk, 0.8 * classes as f64, |start, losses| {
+        parallel.chunks(losses, chunk, 0.8 * classes as f64, |start, losses| {
             losses.iter_mut().enumerate().for_each(|(step, loss)| *loss = rows.row(start + step, None));
         });
     }
@@ -176,11 +178,11 @@ fn cross_entropy_of<T: Float>(
 }
 
 /// The loss tensor from the loss of each sample.
-fn reduced<T: Float>(device: Device, meta: &Meta, reduction: ReductionKind, values: Vec<T>, divisor: T) -> Tensor {
+fn reduced<T: Float>(device: Device, meta: &Meta, reduction: ReductionKind, values: &[T], divisor: T) -> Tensor {
     create::<T>(device, meta, |out| match reduction {
-        ReductionKind::None => out.copy_from_slice(&values),
-        ReductionKind::Sum => out[0] = reduce::sum(&values),
-        ReductionKind::Mean => out[0] = reduce::sum(&values) / divisor,
+        ReductionKind::None => out.copy_from_slice(values),
+        ReductionKind::Sum => out[0] = reduce::sum(values),
+        ReductionKind::Mean => out[0] = reduce::sum(values) / divisor,
     })
 }
 
@@ -208,11 +210,12 @@ fn binary_cross_entropy_of<T: Float>(
     let [logits, target] = whole.each_ref().map(|tensor| contiguous::<T>(tensor).unwrap_or(&[]));
     let mean = attributes.reduction == ReductionKind::Mean;
     let divisor = T::from_f64(if mean { logits.len() as f64 } else { 1.0 });
-    let mut values = vec![T::ZERO; logits.len()];
+    let mut buffer = Buffer::new(size_of_val(logits));
+    let values = buffer.as_mut_slice::<T>();
     let mut outputs = Outputs::new();
     if attributes.with_gradient {
         outputs.push(create::<T>(device, &metas[1], |gradients| {
-            parallel.chunk_pairs(&mut values, gradients, CHUNK, 1, 2.0, |start, values, gradients| {
+            parallel.chunk_pairs(values, gradients, CHUNK, 1, 2.0, |start, values, gradients| {
                 let end = start + values.len();
                 binary_values_and_gradients(
                     &logits[start..end],
@@ -224,7 +227,7 @@ fn binary_cross_entropy_of<T: Float>(
             });
         }));
     } else {
-        parallel.chunks(&mut values, CHUNK, 1.5, |start, values| {
+        parallel.chunks(values, CHUNK, 1.5, |start, values| {
             let end = start + values.len();
             binary_values(&logits[start..end], &target[start..end], values);
         });

@@ -4,7 +4,8 @@
 //! an error that grows with the logarithm of the length.
 
 use super::tiles::{Stored, Walk};
-use crate::native::{Native, Number, Truth, with_native};
+use crate::memory::Buffer;
+use crate::native::{Native, Number, with_native};
 use crate::parallel::Parallel;
 use crate::simd_dispatch;
 use crate::storage::{create, elements};
@@ -271,8 +272,10 @@ fn columns<T: Stored, K: Combine<T::Compute>>(
         // One block of columns: the rows are shared among the threads, in bands of fixed height.
         let band = ROWS * length.div_ceil(ROWS * 32);
         let bands = length.div_ceil(band);
-        let mut partial = vec![K::START; bands * width];
-        parallel.chunks(&mut partial, width, 0.1 * (band * width) as f64, |start, partial| {
+        let mut buffer = Buffer::new(bands * width * size_of::<T::Compute>());
+        let partial = buffer.as_mut_slice::<T::Compute>();
+        partial.fill(K::START);
+        parallel.chunks(partial, width, 0.1 * (band * width) as f64, |start, partial| {
             for (number, partial) in partial.chunks_mut(width).enumerate() {
                 let first = (start / width + number) * band;
                 rows_into(source, &gone, kept.position(0), first, band.min(length - first), partial, kind);
@@ -290,7 +293,7 @@ fn columns<T: Stored, K: Combine<T::Compute>>(
             }
             count = count.div_ceil(2);
         }
-        out.iter_mut().zip(&partial).for_each(|(slot, value)| *slot = T::store(*value));
+        out.iter_mut().zip(partial).for_each(|(slot, value)| *slot = T::store(*value));
         return;
     }
     // Strips of a row, so that partial results stay in the first-level cache.
@@ -415,6 +418,7 @@ pub(crate) fn sum<T: Stored>(input: &[T]) -> T::Compute {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::native::Truth;
 
     #[test]
     fn a_long_sum_is_accurate() {
