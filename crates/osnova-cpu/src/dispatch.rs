@@ -38,7 +38,8 @@ pub enum Level {
     Neon = 2,
     /// 256-bit registers, fused multiply-add and half-precision conversion: x86-64 since 2013.
     Avx2Fma = 3,
-    /// 512-bit registers: used by the matrix–vector kernels and by `gemm` alone, see [`simd_dispatch!`].
+    /// 512-bit registers. Kernels run their AVX2 copies there: the attributes for AVX-512 need Rust 1.89, one more than
+    /// the workspace asks for. The level exists so that kernels can be given such copies without touching callers.
     Avx512 = 4,
 }
 
