@@ -131,7 +131,14 @@ pub(crate) fn backward(
             ));
         };
         let needs = |index: usize| node.inputs[index].as_ref().is_some_and(|edge| edge.id().0 >= lowest);
-        let mut record = Record { op, inputs: node.inputs.len(), saved, metas: &node.metas, needs: &needs, unit };
+        let mut record = Record {
+            op,
+            inputs: node.inputs.len(),
+            saved,
+            metas: node.metas.as_deref().unwrap_or_default(),
+            needs: &needs,
+            unit,
+        };
         let edges = &node.inputs;
         rules::pull(&mut record, gradients, &mut |index, gradient| match &edges[index] {
             Some(edge) => frontier.add(&edge.node, edge.output as usize, gradient, false),

@@ -105,7 +105,12 @@ impl Autodiff {
     /// Passes an operation on without recording it.
     fn pass(&self, device: Device, op: &Op, inputs: Inputs, outputs: &[Meta]) -> Result<Outputs> {
         let inputs = inputs.into_iter().map(|input| Self::take_apart(device, input).0).collect();
-        let results = run(self.inner, op, inputs, outputs)?;
+        let mut results = run(self.inner, op, inputs, outputs)?;
+        if results.len() == 1
+            && let Some(inner) = results.pop()
+        {
+            return Ok(smallvec![Self::put_together(device, inner, None)]);
+        }
         Ok(results.into_iter().map(|inner| Self::put_together(device, inner, None)).collect())
     }
 
@@ -122,15 +127,13 @@ impl Autodiff {
             inner.push(tensor);
             edges.push(edge);
         }
-        let metas = if reads & rules::SHAPES != 0 {
-            inner.iter().map(|input| Meta::new(*input.shape(), input.dtype())).collect()
-        } else {
-            Metas::new()
-        };
+        let metas = (reads & rules::SHAPES != 0)
+            .then(|| inner.iter().map(|input| Meta::new(*input.shape(), input.dtype())).collect());
         let mut saved = Saved::new();
         if reads & rules::TENSORS != 0 {
-            let read = |(index, input): (usize, &Tensor)| (reads & rules::input(index) != 0).then(|| input.clone());
-            saved.extend(inner.iter().enumerate().map(read));
+            for (index, input) in inner.iter().enumerate() {
+                saved.push((reads & rules::input(index) != 0).then(|| input.clone()));
+            }
         }
         let mut results = match rules::with_gradient(op) {
             // A loss makes its gradient in the same pass: the last output, kept for the way back.
@@ -138,8 +141,9 @@ impl Autodiff {
             None => run(self.inner, op, inner, outputs)?,
         };
         if reads & rules::TENSORS != 0 {
-            let read = |(index, result): (usize, &Tensor)| (reads & rules::output(index) != 0).then(|| result.clone());
-            saved.extend(results.iter().enumerate().map(read));
+            for (index, result) in results.iter().enumerate() {
+                saved.push((reads & rules::output(index) != 0).then(|| result.clone()));
+            }
         }
         results.truncate(outputs.len());
         let node = Arc::new(Node::new(Some(op.clone()), edges, metas, saved, outputs.len()));

@@ -1,6 +1,6 @@
 //! The record: who made a tensor, and what its derivative needs.
 
-use osnova_tensor::{Metas, NodeId, Op, Tensor};
+use osnova_tensor::{Meta, NodeId, Op, Tensor};
 use smallvec::SmallVec;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -42,7 +42,7 @@ pub(crate) struct Node {
     /// Where each input came from; `None` for constants.
     pub(crate) inputs: SmallVec<[Option<Edge>; 3]>,
     /// Shapes and dtypes of the inputs, if the derivative reads them.
-    pub(crate) metas: Metas,
+    pub(crate) metas: Option<Box<[Meta]>>,
     // A pass takes the tensors out through a shared handle. The lock is never waited for but by passes that run at the
     // same moment over the same graph.
     saved: Mutex<Saved>,
@@ -55,7 +55,7 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 impl Node {
     /// A tensor that gradients are computed for.
     pub(crate) fn leaf() -> Self {
-        Self::new(None, SmallVec::new(), Metas::new(), Saved::new(), 1)
+        Self::new(None, SmallVec::new(), None, Saved::new(), 1)
     }
 
     /// A recorded operation.
@@ -63,7 +63,7 @@ impl Node {
     pub(crate) fn new(
         op: Option<Op>,
         inputs: SmallVec<[Option<Edge>; 3]>,
-        metas: Metas,
+        metas: Option<Box<[Meta]>>,
         saved: Saved,
         outputs: usize,
     ) -> Self {
@@ -92,12 +92,32 @@ impl Node {
 impl Drop for Node {
     /// Without recursion: a chain of a million operations hangs on its last node.
     fn drop(&mut self) {
-        let mut pending: SmallVec<[Edge; 8]> = self.inputs.drain(..).flatten().collect();
-        while let Some(edge) = pending.pop() {
-            // Exactly one of the last two handles gets the node, also when both go at once.
-            if let Some(mut node) = Arc::into_inner(edge.node) {
-                pending.extend(node.inputs.drain(..).flatten());
+        let mut pending = SmallVec::new();
+        release(&mut self.inputs, &mut pending);
+        while let Some(mut node) = pending.pop() {
+            match Arc::get_mut(&mut node) {
+                Some(node) => release(&mut node.inputs, &mut pending),
+                None => release_last(node, &mut pending),
             }
         }
+    }
+}
+
+/// Lets the inputs of a dying node go; those that die with it wait in `pending`.
+#[inline]
+fn release(inputs: &mut [Option<Edge>], pending: &mut SmallVec<[Arc<Node>; 8]>) {
+    for edge in inputs.iter_mut().filter_map(Option::take) {
+        if Arc::strong_count(&edge.node) == 1 {
+            pending.push(edge.node);
+        } else {
+            release_last(edge.node, pending);
+        }
+    }
+}
+
+/// Lets a handle go that other threads may be letting go too: exactly one of them gets the node.
+fn release_last(node: Arc<Node>, pending: &mut SmallVec<[Arc<Node>; 8]>) {
+    if let Some(mut node) = Arc::into_inner(node) {
+        pending.extend(node.inputs.drain(..).flatten().map(|edge| edge.node));
     }
 }

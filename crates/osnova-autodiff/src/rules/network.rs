@@ -122,7 +122,8 @@ fn layer_norm(g: Tensor, of: &mut Record, emit: &mut Emit) -> Result<()> {
     if options.affine && of.needs(2) {
         emit(2, sum_batch(&g, options.axes)?)?;
     }
-    if !of.needs(0) && !(options.affine && of.needs(1)) {
+    let inside = of.needs(0) || options.affine && of.needs(1);
+    if !inside {
         return Ok(());
     }
     let x = of.x();

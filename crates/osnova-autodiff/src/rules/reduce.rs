@@ -69,13 +69,16 @@ fn restore(reduced: &Tensor, of: &Record, shape: &Shape) -> Result<Tensor> {
 
 /// For each element the product of the others along `axes`: running products from both ends, by doubling.
 fn products_of_others(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    if axes.is_empty() {
+        return x.ones_like();
+    }
     // The reduced axes go to the end and become one.
     let kept: SmallVec<[usize; 8]> = (0..x.rank()).filter(|axis| !axes.contains(axis)).collect();
     let order: SmallVec<[usize; 8]> = kept.iter().chain(axes).copied().collect();
     let moved = x.permute(&order[..])?;
     let mut dims: SmallVec<[usize; 8]> = moved.dims()[..kept.len()].into();
     dims.push(count(axes, x.shape()));
-    let rows = if axes.is_empty() { moved.reshape(&[x.dims(), &[1]].concat())? } else { moved.reshape(&dims[..])? };
+    let rows = moved.reshape(&dims[..])?;
     let before = products_before(&rows)?;
     let after = products_before(&rows.flip(-1isize)?)?.flip(-1isize)?;
     let others = (before * after)?.reshape(moved.shape())?;

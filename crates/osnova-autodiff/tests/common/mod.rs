@@ -6,28 +6,28 @@ use osnova_reference::ReferenceDevice;
 use osnova_tensor::{Device, NestedArray, Tensor};
 
 /// A device that does not record.
-pub fn plain() -> Device {
+pub(crate) fn plain() -> Device {
     Device::reference()
 }
 
 /// A device that does.
-pub fn recording() -> Device {
+pub(crate) fn recording() -> Device {
     plain().autodiff()
 }
 
 /// A constant.
-pub fn constant(values: impl NestedArray) -> Tensor {
+pub(crate) fn constant(values: impl NestedArray) -> Tensor {
     Tensor::new(values, plain()).unwrap()
 }
 
 /// A leaf.
-pub fn leaf(values: impl NestedArray) -> Tensor {
+pub(crate) fn leaf(values: impl NestedArray) -> Tensor {
     Tensor::new(values, recording()).unwrap().into_tracked().unwrap()
 }
 
 /// Holds values against expected ones, both absolutely and relatively to 1e-9.
 #[track_caller]
-pub fn close(tensor: &Tensor, expected: &[f64]) {
+pub(crate) fn close(tensor: &Tensor, expected: &[f64]) {
     let values = tensor.to_host().unwrap().to_f64();
     assert_eq!(values.len(), expected.len(), "{values:?} against {expected:?}");
     let near = |(value, expected): (&f64, &f64)| (value - expected).abs() <= 1e-9 * expected.abs().max(1.0);
