@@ -49,6 +49,10 @@ impl Tensor {
     /// The backend's storage, if it is of type `S` and this is the tensor's last handle.
     #[inline]
     pub fn storage_mut<S: Any>(&mut self) -> Option<&mut S> {
+        // Asked first because it is cheap: a look at the count, where `get_mut` writes to it twice.
+        if Arc::strong_count(&self.0) != 1 {
+            return None;
+        }
         Arc::get_mut(&mut self.0)?.storage.downcast_mut()
     }
 
@@ -183,8 +187,9 @@ pub(crate) fn dispatch(op: &Op, inputs: Inputs) -> Result<Outputs> {
 
 /// The first output. Inference has made sure that there is one.
 pub(crate) fn only(outputs: Outputs) -> Result<Tensor> {
-    let mut outputs = outputs.into_iter();
-    outputs.next().ok_or_else(|| {
+    let mut outputs = outputs;
+    outputs.truncate(1);
+    outputs.pop().ok_or_else(|| {
         Error::device("backend", "an operation returned no output", "This is a defect of the backend: report it")
     })
 }
