@@ -1,0 +1,65 @@
+//! Drawing cases and shrinking those that fail.
+
+use crate::Settings;
+use crate::catalogue::Subject;
+use osnova_tensor::Device;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use std::fmt;
+
+/// How often a failing case is made simpler at most.
+const SHRINKS: usize = 400;
+
+/// A case that failed. Prints as one line, with what repeats it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Failure {
+    /// What was tested: an operation's name, perhaps with the kind of test.
+    pub subject: String,
+    /// The seed that drew the case, for [`repeat`](crate::repeat).
+    pub seed: u64,
+    /// The simplest case found that fails: operation, shapes, dtypes, layouts and values.
+    pub case: String,
+    /// What went wrong.
+    pub problem: String,
+    pub(crate) device: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { subject, seed, case, problem, device } = self;
+        write!(f, "{device}: {problem}. Case: {case}. Repeat: osnova_conformance::repeat(device, {subject:?}, {seed})")
+    }
+}
+
+/// Runs the case that `seed` draws, and, if it fails, makes it as simple as it gets.
+pub(crate) fn run_seed(device: Device, settings: &Settings, subject: &Subject, seed: u64) -> Result<(), Failure> {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let config = Config { failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let failure = |case: String, problem| {
+        let subject = subject.name.clone();
+        Failure { subject, seed, case, problem, device: device.name() }
+    };
+    let mut tree = match subject.cases.new_tree(&mut runner) {
+        Ok(tree) => tree,
+        Err(reason) => return Err(failure("none".into(), format!("no case could be drawn: {reason}"))),
+    };
+    let mut simplest = tree.current();
+    let Err(mut problem) = (subject.check)(device, settings, &simplest) else { return Ok(()) };
+    for _ in 0..SHRINKS {
+        let case = tree.current();
+        let went_on = match (subject.check)(device, settings, &case) {
+            Err(found) => {
+                (simplest, problem) = (case, found);
+                tree.simplify()
+            }
+            Ok(()) => tree.complicate(),
+        };
+        if !went_on {
+            break;
+        }
+    }
+    Err(failure(format!("{simplest:?}"), problem))
+}

@@ -1,0 +1,276 @@
+//! How far a result may lie from the exact one: the table of tolerances.
+//!
+#![doc = include_str!("tolerances.md")]
+
+use crate::compare::ulp;
+use osnova_tensor::random::Distribution;
+use osnova_tensor::{
+    Activation, Binary, CrossEntropy, DType, Op, Optimize, Reduction, ReductionKind, Result, Tensor, Unary,
+};
+
+/// How the elements of one output are compared.
+pub(crate) enum Bound {
+    /// All bits agree.
+    Bits,
+    /// This many units in the last place of the dtype computed in.
+    Ulps(f64),
+    /// A distance for each element; a scalar for all.
+    Absolute(Tensor),
+}
+
+/// Whether the oracle runs in the case's own dtype: where nothing is rounded, or the dtype is part of the definition.
+pub(crate) fn runs_in_own_dtype(op: &Op) -> bool {
+    op.is_view()
+        || matches!(
+            op,
+            Op::Full { .. }
+                | Op::Arange { .. }
+                | Op::Random { .. }
+                | Op::Contiguous
+                | Op::Pad { .. }
+                | Op::Concat { .. }
+                | Op::Clamp { .. }
+                | Op::Where
+                | Op::Cast { .. }
+                | Op::Gather { .. }
+                | Op::IndexSelect { .. }
+                | Op::Sort { .. }
+        )
+}
+
+/// The bound for each output of `op`. The inputs and outputs are the oracle's (floats in f64, unless
+/// [`runs_in_own_dtype`]); `dtype` is the case's float dtype, `factor` multiplies the bounds.
+pub(crate) fn bounds(op: &Op, inputs: &[Tensor], outputs: &[Tensor], dtype: DType, factor: f64) -> Result<Vec<Bound>> {
+    let factor = if dtype == DType::F64 { 2.0 * factor } else { factor };
+    let (a, e) = (dtype.accumulator().epsilon() * factor, dtype.epsilon() * factor);
+    let ulps = |count: f64| vec![Bound::Ulps(count * factor)];
+    let absolute = |bound: Tensor| Ok(vec![Bound::Absolute(bound)]);
+    if op.is_view() {
+        return Ok(vec![Bound::Bits]);
+    }
+    Ok(match op {
+        Op::Contiguous
+        | Op::Pad { .. }
+        | Op::Concat { .. }
+        | Op::Where
+        | Op::Gather { .. }
+        | Op::IndexSelect { .. } => {
+            vec![Bound::Bits]
+        }
+        Op::Sort { .. } => vec![Bound::Bits, Bound::Bits],
+        Op::Full { .. } | Op::Arange { .. } | Op::Clamp { .. } | Op::Compare(_) | Op::ArgReduce { .. } => ulps(0.0),
+        Op::Random { distribution, dtype, .. } => match distribution {
+            Distribution::Normal { mean, standard_deviation } => {
+                // The oracle's numbers are rounded to the dtype already: the device's may be rounded the other way.
+                let rounding = if dtype.size() == 2 { dtype.epsilon() } else { 0.0 };
+                let size = mean.get().abs() + 6.0 * standard_deviation.get();
+                let a = dtype.accumulator().epsilon();
+                return absolute(((outputs[0].to_dtype(DType::F64)?.abs()? * rounding)? + 8.0 * a * size)?);
+            }
+            _ => vec![Bound::Bits],
+        },
+        Op::Cast { dtype: to } => {
+            let wide = inputs[0].dtype().size() > 2 && inputs[0].dtype() != DType::F32;
+            if to.size() == 2 && wide {
+                let exact = outputs[0].to_host()?.to_f64();
+                let bound: Vec<f64> = exact.into_iter().map(|value| ulp(value, *to)).collect();
+                return absolute(Tensor::from_vec(bound, *outputs[0].shape(), outputs[0].device())?);
+            }
+            ulps(0.0)
+        }
+        Op::Unary(kind) => match kind {
+            Unary::Exp | Unary::Expm1 | Unary::Ln | Unary::Ln1p | Unary::Tanh | Unary::Sigmoid | Unary::Erf => {
+                ulps(3.0)
+            }
+            Unary::Rsqrt => ulps(3.0),
+            Unary::Recip => ulps(1.0),
+            Unary::Sin | Unary::Cos => {
+                return absolute(((outputs[0].abs()? * (4.0 * a))? + (inputs[0].abs()? * (a / 8.0))?)?);
+            }
+            _ => ulps(0.0),
+        },
+        Op::Binary(Binary::Div) => ulps(1.0),
+        Op::Binary(Binary::Pow) => ulps(4.0),
+        Op::Binary(_) => ulps(0.0),
+        // What has no float output is compared exactly whatever the bound.
+        _ if !outputs[0].dtype().is_float() => ulps(0.0),
+        Op::Reduce { kind, axes, keep_dims } => {
+            let terms = axes.iter().map(|&axis| inputs[0].shape()[axis]).product::<usize>() as f64;
+            match kind {
+                Reduction::Sum => return absolute((inputs[0].abs()?.sum(axes, *keep_dims)? * (terms * a))?),
+                Reduction::Prod => return absolute((outputs[0].abs()? * (terms * a))?),
+                Reduction::Max | Reduction::Min => ulps(0.0),
+            }
+        }
+        Op::CumulativeSum { axis, .. } => {
+            let sums = Tensor::apply(op, [inputs[0].abs()?])?.remove(0);
+            return absolute((sums * (inputs[0].shape()[*axis] as f64 * a))?);
+        }
+        Op::Matmul => {
+            let terms = inputs[0].size(-1)? as f64;
+            return absolute((inputs[0].abs()?.matmul(&inputs[1].abs()?)? * (terms * a))?);
+        }
+        Op::ScatterAdd { axis } | Op::IndexAdd { axis } => {
+            let terms = inputs[2].shape()[*axis] as f64 + 1.0;
+            let sums = Tensor::apply(op, [inputs[0].abs()?, inputs[1].clone(), inputs[2].abs()?])?.remove(0);
+            return absolute((sums * (terms * e))?);
+        }
+        _ => return composite(op, inputs, outputs, a, e, factor),
+    })
+}
+
+/// The bounds of composites: what the decomposition may lose when each of its parts rounds to the dtype.
+fn composite(op: &Op, inputs: &[Tensor], outputs: &[Tensor], a: f64, e: f64, factor: f64) -> Result<Vec<Bound>> {
+    let input = &inputs[0];
+    let size = largest(input)?;
+    // A shift by the maximum and back, an exponential and a logarithm, each rounded.
+    let shifted = e * (4.0 * size + 8.0);
+    let bound = match op {
+        // The sum in the wide type, then one division.
+        Op::Mean { axes, keep_dims } => {
+            let terms = axes.iter().map(|&axis| input.shape()[axis]).product::<usize>() as f64;
+            (input.abs()?.mean(axes, *keep_dims)? * ((terms + 2.0) * a))?
+        }
+        // (x − m) is off by E·(|x| + |m|), its square by twice that and as much again.
+        Op::Variance { axes, keep_dims, .. } => {
+            let terms = axes.iter().map(|&axis| input.shape()[axis]).product::<usize>() as f64;
+            let mean = input.mean(axes, true)?;
+            let spread = (input - &mean)?.abs()?;
+            let rounding = (input.abs()? + mean.abs()?)?;
+            let reach = ((&spread * &rounding)? * (4.0 * e))? + (((&rounding * &rounding)? * (4.0 * e * e))?);
+            let divisor = (terms - correction(op)).max(0.0);
+            let summed = (reach?.sum(axes, *keep_dims)? / divisor)?;
+            (summed + (outputs[0].abs()? * ((terms + 4.0) * a + 2.0 * e))?)?
+        }
+        Op::LogSumExp { axes, .. } => {
+            let terms = axes.iter().map(|&axis| input.shape()[axis]).product::<usize>() as f64;
+            scalar(input, shifted + terms * a)?
+        }
+        Op::Softmax { axis } => (&outputs[0] * (shifted + input.shape()[*axis] as f64 * a))?,
+        Op::LogSoftmax { axis } => scalar(input, shifted + input.shape()[*axis] as f64 * a)?,
+        Op::Activate(kind) => match kind {
+            Activation::Identity | Activation::Relu => return Ok(vec![Bound::Ulps(0.0)]),
+            Activation::Sigmoid | Activation::Tanh => return Ok(vec![Bound::Ulps(3.0 * factor)]),
+            // 1 + erf cancels for negative x, so the error follows x and not the result.
+            Activation::Gelu => (input.abs()? * (4.0 * e))?,
+            Activation::GeluTanh => (input.abs()? * (8.0 * e))?,
+            _ => (outputs[0].abs()? * (4.0 * e))?,
+        },
+        Op::ActivationGradient(Activation::Tanh) => (input.abs()? * (4.0 * e))?,
+        Op::ActivationGradient(Activation::Sigmoid) => (outputs[0].abs()? * (4.0 * e))?,
+        Op::ActivationGradient(_) => return Ok(vec![Bound::Ulps(0.0)]),
+        // A product, a bias and an activation whose slope is below 1.13.
+        Op::Linear { .. } => {
+            let features = input.size(-1)? as f64;
+            let plain = Op::Linear { bias: inputs.len() == 3, activation: Activation::Identity };
+            let absolutes: Vec<Tensor> = inputs.iter().map(Tensor::abs).collect::<Result<_>>()?;
+            (Tensor::apply(&plain, absolutes)?.remove(0) * (2.0 * features * a + 16.0 * e))?
+        }
+        Op::CrossEntropy(attributes) => return cross_entropy(attributes, inputs, shifted, a),
+        Op::BinaryCrossEntropy(attributes) => {
+            let each = e * (8.0 * size + 8.0);
+            let count = input.count() as f64;
+            let value = match attributes.reduction {
+                ReductionKind::Sum => count * (each + count * a * (2.0 * size + 1.0)),
+                ReductionKind::Mean => each + count * a * (2.0 * size + 1.0),
+                ReductionKind::None => each,
+            };
+            let value = Bound::Absolute(scalar(input, value)?);
+            return Ok(vec![value, Bound::Absolute(scalar(input, 8.0 * e)?)]);
+        }
+        Op::LayerNorm(attributes) => {
+            let axes: Vec<isize> = (1..=attributes.axes as isize).map(|axis| -axis).collect();
+            let variance = input.var(&axes[..], 0, true)?;
+            let scale = (variance + attributes.epsilon.get())?.rsqrt()?;
+            let normal = ((input - input.mean(&axes[..], true)?)? * &scale)?.abs()?;
+            // The centred input is off by E·max; the variance by E·max², which moves its root by half of that, relatively.
+            let centred = (&scale * (16.0 * e * size))?;
+            let spread = (&normal * ((&scale * &scale)? * (8.0 * e * size * size))?)?;
+            let bound = (centred + spread + (normal * (8.0 * e))?)?;
+            match inputs {
+                [_, weight, bias] => ((bound * weight.abs()?)? + (bias.abs()? * (2.0 * e))?)?,
+                _ => bound,
+            }
+        }
+        Op::Optimize(attributes) => return optimize(attributes, inputs, outputs, e),
+        // A user's operation: as good as a handful of elementwise steps.
+        _ => (outputs[0].abs()? * (8.0 * e))?,
+    };
+    Ok(vec![Bound::Absolute(bound)])
+}
+
+fn correction(op: &Op) -> f64 {
+    match op {
+        Op::Variance { correction, .. } => *correction as f64,
+        _ => 0.0,
+    }
+}
+
+/// Each sample's loss is off by the log-softmax's error, times the largest weight.
+fn cross_entropy(attributes: &CrossEntropy, inputs: &[Tensor], shifted: f64, a: f64) -> Result<Vec<Bound>> {
+    let (logits, weight) = (&inputs[0], inputs.get(2));
+    let (batch, classes) = (logits.shape()[0] as f64, logits.shape()[1] as f64);
+    let weight = weight.map_or(Ok(1.0), largest)?.max(1.0);
+    let each = 2.0 * weight * (shifted + 2.0 * classes * a);
+    let value = match attributes.reduction {
+        ReductionKind::Sum => batch * (each + batch * a * weight * (2.0 * largest(logits)? + 8.0)),
+        // A weighted mean divides by weights of which the smallest may count alone.
+        ReductionKind::Mean => 4.0 * weight * (each + batch * a * weight * (2.0 * largest(logits)? + 8.0)),
+        ReductionKind::None => each,
+    };
+    let gradient = 4.0 * weight * each;
+    Ok(vec![Bound::Absolute(scalar(logits, value)?), Bound::Absolute(scalar(logits, gradient)?)])
+}
+
+/// Each output is a short sum of products: E times the sum of their sizes.
+fn optimize(attributes: &Optimize, inputs: &[Tensor], outputs: &[Tensor], e: f64) -> Result<Vec<Bound>> {
+    let scalars = inputs[0].to_host()?.to_f64();
+    let states = attributes.states();
+    let groups = inputs[1..].chunks_exact(2 + states).zip(outputs.chunks_exact(1 + states));
+    let mut bounds = Vec::new();
+    for (group, results) in groups {
+        let (parameter, gradient) = (group[0].abs()?, group[1].abs()?);
+        match *attributes {
+            Optimize::Sgd { momentum, weight_decay, .. } => {
+                let gradient = (gradient + (&parameter * weight_decay.get())?)?;
+                let mut velocity = (&gradient * scalars[1].abs().max(1.0))?;
+                if let Some(previous) = group.get(2) {
+                    velocity = (velocity + (previous.abs()? * momentum.get())?)?;
+                }
+                let step = ((&gradient + &velocity)? * (2.0 * scalars[0].abs()))?;
+                bounds.push(((parameter + step)? * (8.0 * e))?);
+                if states == 1 {
+                    bounds.push((velocity * (8.0 * e))?);
+                }
+            }
+            Optimize::Adam { epsilon, weight_decay, decoupled, amsgrad, .. } => {
+                let decay = if decoupled { 0.0 } else { weight_decay.get() };
+                let gradient = (gradient + (&parameter * decay)?)?;
+                let first = (group[2].abs()? + &gradient)?;
+                let second = (group[3].abs()? + (&gradient * &gradient)?)?;
+                let spread = results[if amsgrad { 3 } else { 2 }].abs()?;
+                // The root of what is off by δ is off by √δ at most: ε and small moments keep the quotient finite.
+                let root = ((spread / scalars[2])?.sqrt()? + epsilon.get())?;
+                let step = ((&first / root)? * (scalars[0].abs() / scalars[1]))?;
+                bounds.push(((parameter * (8.0 * e))? + (step * (32.0 * e))?)?);
+                bounds.push((first * (8.0 * e))?);
+                bounds.push((&second * (8.0 * e))?);
+                if amsgrad {
+                    bounds.push(((second + group[4].abs()?)? * (8.0 * e))?);
+                }
+            }
+            _ => bounds.extend(results.iter().map(|result| result.abs()? * (32.0 * e)).collect::<Result<Vec<_>>>()?),
+        }
+    }
+    Ok(bounds.into_iter().map(Bound::Absolute).collect())
+}
+
+fn scalar(like: &Tensor, value: f64) -> Result<Tensor> {
+    Tensor::full((), value, DType::F64, like.device())
+}
+
+/// The largest finite magnitude, 0 of nothing.
+fn largest(tensor: &Tensor) -> Result<f64> {
+    let values = tensor.to_host()?.to_f64();
+    Ok(values.into_iter().map(f64::abs).filter(|value| value.is_finite()).fold(0.0, f64::max))
+}
