@@ -28,11 +28,15 @@
 #![forbid(unsafe_code)]
 
 mod adam;
+mod clip;
 mod core;
 mod optimizer;
+pub mod schedules;
 mod sgd;
 
 pub use adam::{Adam, AdamW};
+pub use clip::{Norm, clip_by, clip_by_norm, clip_by_value, total_norm};
 pub use core::Group;
 pub use optimizer::{Optimizer, OptimizerState};
+pub use schedules::Schedule;
 pub use sgd::Sgd;

@@ -1,0 +1,250 @@
+//! Layers and losses against PyTorch: outputs, gradients of inputs and parameters. See `goldens/README.md`.
+
+use osnova_autodiff::AutodiffDevice;
+use osnova_cpu::CpuDevice;
+use osnova_nn::losses::{
+    BceLoss, BceWithLogitsLoss, CrossEntropyLoss, HuberLoss, L1Loss, Loss, MseLoss, NllLoss, SmoothL1Loss,
+};
+use osnova_nn::{
+    Celu, Elu, Flatten, Forward, Gelu, Hardsigmoid, Hardswish, Hardtanh, Identity, Initializer, Layer, LayerNorm,
+    LeakyRelu, Linear, LogSigmoid, LogSoftmax, Mish, Module, Relu, Relu6, Selu, Sequential, Sigmoid, Silu, Softmax,
+    Softmin, Softplus, Softsign, StateDict, Tanh,
+};
+use osnova_tensor::{DType, Device, Generator, HostData, ReductionKind, Tensor};
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+
+type Failure = Box<dyn std::error::Error>;
+
+/// A case: its attributes, and its tensors by the rest of their name.
+struct Case<'a> {
+    name: &'a str,
+    attributes: Value,
+    tensors: BTreeMap<&'a str, (HostData, Vec<usize>)>,
+}
+
+fn dtype(dtype: Dtype) -> DType {
+    match dtype {
+        Dtype::F32 => DType::F32,
+        Dtype::F64 => DType::F64,
+        Dtype::I64 => DType::I64,
+        other => panic!("{other:?} is not among the goldens"),
+    }
+}
+
+impl Case<'_> {
+    fn tensor(&self, name: &str, device: Device) -> Tensor {
+        let (data, dims) = &self.tensors[name];
+        Tensor::from_host(data.clone(), dims, device).unwrap()
+    }
+    fn number(&self, name: &str, default: f64) -> f64 {
+        self.attributes[name].as_f64().unwrap_or(default)
+    }
+    fn reduction(&self) -> ReductionKind {
+        match self.attributes["reduction"].as_str() {
+            Some("sum") => ReductionKind::Sum,
+            Some("none") => ReductionKind::None,
+            _ => ReductionKind::Mean,
+        }
+    }
+    fn option(&self, name: &str, device: Device) -> Option<Tensor> {
+        let listed = self.attributes["options"].as_array().is_some_and(|list| list.iter().any(|other| other == name));
+        listed.then(|| self.tensor(&format!("option/{name}"), device))
+    }
+    fn sizes(&self, name: &str) -> Vec<usize> {
+        self.attributes[name].as_array().unwrap().iter().map(|size| size.as_u64().unwrap() as usize).collect()
+    }
+}
+
+/// The layer of a case, its values not yet those of the case. `None` for losses.
+fn layer(case: &Case<'_>, dtype: DType, device: Device) -> Result<Option<Box<dyn Layer>>, Failure> {
+    let generator = Generator::new(1);
+    let axis = case.attributes["axis"].as_i64().unwrap_or(-1) as isize;
+    let linear = |inputs: usize, outputs: usize, bias: bool| {
+        let mut options = Linear::options(inputs, outputs).dtype(dtype);
+        if !bias {
+            options = options.bias(None::<Initializer>);
+        }
+        options.build(&generator, device)
+    };
+    Ok(Some(match case.attributes["module"].as_str().unwrap() {
+        "ReLU" => Box::new(Relu::default()),
+        "Sigmoid" => Box::new(Sigmoid::default()),
+        "Tanh" => Box::new(Tanh::default()),
+        "SiLU" => Box::new(Silu::default()),
+        "GELU" => Box::new(Gelu { approximate: case.attributes["approximate"] == "tanh" }),
+        "LeakyReLU" => Box::new(LeakyRelu { slope: case.number("negative_slope", f64::NAN) }),
+        "ELU" => Box::new(Elu { alpha: case.number("alpha", f64::NAN) }),
+        "CELU" => Box::new(Celu { alpha: case.number("alpha", f64::NAN) }),
+        "SELU" => Box::new(Selu::default()),
+        "Softplus" => {
+            Box::new(Softplus { beta: case.number("beta", f64::NAN), threshold: case.number("threshold", f64::NAN) })
+        }
+        "Mish" => Box::new(Mish::default()),
+        "Softsign" => Box::new(Softsign::default()),
+        "LogSigmoid" => Box::new(LogSigmoid::default()),
+        "Hardtanh" => {
+            Box::new(Hardtanh { low: case.number("min_val", f64::NAN), high: case.number("max_val", f64::NAN) })
+        }
+        "Hardsigmoid" => Box::new(Hardsigmoid::default()),
+        "Hardswish" => Box::new(Hardswish::default()),
+        "ReLU6" => Box::new(Relu6::default()),
+        "Softmax" => Box::new(Softmax { axis }),
+        "LogSoftmax" => Box::new(LogSoftmax { axis }),
+        "Softmin" => Box::new(Softmin { axis }),
+        "Identity" => Box::new(Identity),
+        "Flatten" => Box::new(Flatten::default()),
+        "Linear" => {
+            let size = |name: &str| case.attributes[name].as_u64().unwrap() as usize;
+            Box::new(linear(size("in_features"), size("out_features"), case.attributes["bias"] == true)?)
+        }
+        "LayerNorm" => Box::new(
+            LayerNorm::options(case.sizes("normalized_shape"))?
+                .epsilon(case.number("epsilon", f64::NAN))
+                .affine(case.attributes["affine"] == true)
+                .bias(case.tensors.contains_key("parameter/bias"))
+                .dtype(dtype)
+                .build(device)?,
+        ),
+        "Sequential" => {
+            let sizes = case.sizes("sizes");
+            let mut model = Sequential::new();
+            for (index, pair) in sizes.windows(2).enumerate() {
+                if index > 0 {
+                    match case.attributes["activation"].as_str().unwrap() {
+                        "ReLU" => model.push(Relu::default()),
+                        "Tanh" => model.push(Tanh::default()),
+                        "Sigmoid" => model.push(Sigmoid::default()),
+                        "GELU" => model.push(Gelu::default()),
+                        "SiLU" => model.push(Silu::default()),
+                        other => panic!("activation {other}"),
+                    }
+                }
+                model.push(linear(pair[0], pair[1], true)?);
+            }
+            Box::new(model)
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn loss(case: &Case<'_>, device: Device) -> Option<Box<dyn Loss>> {
+    let reduction = case.reduction();
+    let weight = case.option("weight", device);
+    let ignore_index = case.attributes["ignore_index"].as_i64();
+    Some(match case.attributes["module"].as_str()? {
+        "MSELoss" => Box::new(MseLoss { reduction }),
+        "L1Loss" => Box::new(L1Loss { reduction }),
+        "HuberLoss" => Box::new(HuberLoss { delta: case.number("delta", 1.0), reduction }),
+        "SmoothL1Loss" => Box::new(SmoothL1Loss { beta: case.number("beta", 1.0), reduction }),
+        "BCELoss" => Box::new(BceLoss { weight, reduction }),
+        "BCEWithLogitsLoss" => {
+            Box::new(BceWithLogitsLoss { weight, pos_weight: case.option("pos_weight", device), reduction })
+        }
+        "CrossEntropyLoss" => Box::new(CrossEntropyLoss {
+            weight,
+            label_smoothing: case.number("label_smoothing", 0.0),
+            ignore_index,
+            reduction,
+        }),
+        "NLLLoss" => Box::new(NllLoss { weight, ignore_index, reduction }),
+        _ => return None,
+    })
+}
+
+/// What differs by more than 1e-5 of the largest element; NaN equals NaN, infinities match by sign.
+fn compare(what: &str, actual: &Tensor, expected: &Tensor) -> Result<(), String> {
+    if actual.shape() != expected.shape() || actual.dtype() != expected.dtype() {
+        return Err(format!(
+            "{what}: {} of {} instead of {} of {}",
+            actual.shape(),
+            actual.dtype(),
+            expected.shape(),
+            expected.dtype()
+        ));
+    }
+    let (actual, expected) = (actual.to_host().unwrap().to_f64(), expected.to_host().unwrap().to_f64());
+    let scale = expected.iter().filter(|value| value.is_finite()).fold(0.0_f64, |scale, value| scale.max(value.abs()));
+    for (at, (actual, expected)) in actual.iter().zip(&expected).enumerate() {
+        let same = actual == expected || actual.is_nan() && expected.is_nan();
+        if !same && !((actual - expected).abs() <= 1e-5 * scale) {
+            return Err(format!("{what}[{at}]: {actual} instead of {expected}"));
+        }
+    }
+    Ok(())
+}
+
+fn check(case: &Case<'_>, plain: Device) -> Result<(), Failure> {
+    let device = plain.autodiff();
+    let wanted: Vec<usize> =
+        case.attributes["gradients"].as_array().unwrap().iter().map(|index| index.as_u64().unwrap() as usize).collect();
+    let mut inputs = Vec::new();
+    for index in 0.. {
+        let name = format!("input/{index}");
+        if !case.tensors.contains_key(name.as_str()) {
+            break;
+        }
+        let input = case.tensor(&name, device);
+        inputs.push(if wanted.contains(&index) { input.into_tracked()? } else { input });
+    }
+    let mut module = layer(case, inputs[0].dtype(), device)?;
+    let output = match &mut module {
+        Some(layer) => {
+            let state: StateDict = case
+                .tensors
+                .keys()
+                .filter_map(|name| Some((name.strip_prefix("parameter/")?, case.tensor(name, plain))))
+                .collect();
+            layer.load_state_dict(&state)?;
+            layer.forward(&inputs[0])?
+        }
+        None => {
+            let loss = loss(case, plain).ok_or_else(|| format!("{} is unknown", case.attributes["module"]))?;
+            loss.forward(&inputs[0], &inputs[1])?
+        }
+    };
+    compare("output", &output, &case.tensor("output/0", plain))?;
+    let gradients = output.gradients(Some(case.tensor("cotangent/0", plain)), None, false)?;
+    for index in wanted {
+        let gradient = gradients.get(&inputs[index]).ok_or("an input has no gradient")?;
+        compare(&format!("gradient {index}"), gradient, &case.tensor(&format!("gradient/{index}"), plain))?;
+    }
+    if let Some(layer) = &module {
+        for (name, parameter) in layer.named_parameters() {
+            let gradient = gradients.get(parameter.tensor()).ok_or_else(|| format!("{name} has no gradient"))?;
+            compare(&name, gradient, &case.tensor(&format!("parameter_gradient/{name}"), plain))?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn layers_and_losses_equal_pytorch() {
+    let bytes = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../goldens/layers.safetensors")).unwrap();
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let mut cases: BTreeMap<&str, Case<'_>> = metadata
+        .metadata()
+        .as_ref()
+        .unwrap()
+        .iter()
+        .map(|(name, text)| {
+            let attributes = serde_json::from_str(text).unwrap();
+            (name.as_str(), Case { name, attributes, tensors: BTreeMap::new() })
+        })
+        .collect();
+    let views = file.tensors();
+    for (name, view) in &views {
+        let (case, rest) = name.split_once('/').unwrap();
+        let data = HostData::from_bytes(dtype(view.dtype()), view.data()).unwrap();
+        cases.get_mut(case).unwrap().tensors.insert(rest, (data, view.shape().to_vec()));
+    }
+    assert!(cases.len() >= 211, "{} cases", cases.len());
+    let failures: Vec<String> = cases
+        .values()
+        .filter_map(|case| Some(format!("{}: {}", case.name, check(case, Device::cpu()).err()?)))
+        .collect();
+    assert!(failures.is_empty(), "{} of {} cases differ:\n{}", failures.len(), cases.len(), failures.join("\n"));
+}
