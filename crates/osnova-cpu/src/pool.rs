@@ -227,7 +227,7 @@ impl Keeper {
                     (seen, since, idle) = (forks, Instant::now(), 0);
                 }
                 idle += 1;
-                if idle % 16 == 0 {
+                if idle.is_multiple_of(16) {
                     std::thread::yield_now();
                 } else {
                     std::hint::spin_loop();

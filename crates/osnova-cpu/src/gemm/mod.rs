@@ -75,13 +75,16 @@ impl<'a, T> Operand<'a, T> {
 /// Where the left and the right matrix of one product start in their operands' elements.
 pub type Batch = (usize, usize);
 
+/// A function that changes a run of elements in place.
+pub type Activation<'a, T> = dyn Fn(&mut [T]) + Sync + 'a;
+
 /// What happens to the result, a run of a row at a time: first the bias is added, then the activation is applied.
 #[derive(Clone, Copy)]
 pub struct Finish<'a, T> {
     /// One number for each column.
     pub bias: Option<&'a [T]>,
     /// Changes a run of elements in place.
-    pub activation: Option<&'a (dyn Fn(&mut [T]) + Sync)>,
+    pub activation: Option<&'a Activation<'a, T>>,
 }
 
 impl<T> Finish<'_, T> {

@@ -128,10 +128,10 @@ fn ln1p<S: InstructionSet>(x: f32) -> f32 {
     let sum = 1.0 + x;
     // What rounding the sum dropped, exactly: of the larger addend nothing is lost in the difference.
     let lost = if x < 1.0 { x - (sum - 1.0) } else { 1.0 - (sum - x) };
-    // Nothing of it shows in a large result, and the scale below would leave the range of exponents.
-    let lost = if x < 1e9 { lost } else { 0.0 };
     let (exponent, mantissa) = split_mantissa(sum);
-    let f = (mantissa - 1.0) + lost * power_of_two(exponent.wrapping_neg());
+    // Nothing of it shows in a large result, for which the scale would leave the range of exponents.
+    let scaled = lost * power_of_two(exponent.wrapping_neg());
+    let f = (mantissa - 1.0) + if x < 1e9 { scaled } else { 0.0 };
     let value = ln_of_parts::<S>(exponent, f);
     let value = if x.abs() < 1e-8 { x } else { value };
     let value = if x < f32::INFINITY { value } else { x };
@@ -216,7 +216,7 @@ const fn quarter_turns() -> [[f64; 4]; 256] {
     let mut biased = 0;
     while biased < 255 {
         // Below 2²⁴ nothing is to be left out.
-        let shift = if biased > 150 { biased - 150 } else { 0 };
+        let shift = usize::saturating_sub(biased, 150);
         let first_bit = 62 + shift;
         let (word, bit) = (first_bit / 64, first_bit % 64);
         let pair = ((TWO_OVER_PI[word] as u128) << 64) | TWO_OVER_PI[word + 1] as u128;
@@ -353,7 +353,7 @@ impl VectorMath for f32 {
     #[inline(always)]
     fn gelu_tanh<S: InstructionSet>(self) -> Self {
         // (1 + tanh(u)) / 2 = sigmoid(2u); 2·√(2/π) and the same times 0.044715.
-        let doubled = self * S::mul_add_f32(self * self, 0.071_354_816, 1.595_769_1);
+        let doubled = self * S::mul_add_f32(self * self, 0.071_354_816, 1.595_769_2);
         let value = self * sigmoid::<S>(doubled);
         if self < -14.0 { -0.0 } else { value }
     }
