@@ -65,12 +65,25 @@ pub enum TrainError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+    /// A fold of a cross-validation failed.
+    #[error("fold {fold} of {folds}: {source}")]
+    Fold {
+        /// The fold, counted from 1.
+        fold: usize,
+        /// How many folds there are.
+        folds: usize,
+        /// What went wrong.
+        source: Box<TrainError>,
+    },
     /// An operation on tensors failed.
     #[error(transparent)]
     Tensor(#[from] Box<osnova_tensor::Error>),
     /// The data could not be delivered.
     #[error(transparent)]
     Data(#[from] osnova_data::DataError),
+    /// A checkpoint could not be saved or loaded.
+    #[error(transparent)]
+    Checkpoint(#[from] Box<osnova_checkpoint::CheckpointError>),
     /// An error of a user's task or callback.
     #[error("{0}")]
     Other(Box<dyn std::error::Error + Send + Sync>),
@@ -85,6 +98,12 @@ fn list(names: &[String]) -> String {
         return "no metrics".to_owned();
     }
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+impl From<osnova_checkpoint::CheckpointError> for TrainError {
+    fn from(error: osnova_checkpoint::CheckpointError) -> Self {
+        Self::Checkpoint(Box::new(error))
+    }
 }
 
 impl TrainError {

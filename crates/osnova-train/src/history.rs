@@ -1,30 +1,17 @@
 //! What happened in each epoch.
 
 use crate::{Result, TrainError, files};
+use osnova_checkpoint::Goal;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Which of two values of a metric is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Goal {
-    /// The smaller one: a loss.
-    Minimize,
-    /// The larger one: an accuracy.
-    Maximize,
-}
-
-impl Goal {
-    /// Whether `value` is better than `best` by more than `min_delta`. NaN is never better, and anything is better than NaN.
-    pub fn is_better(self, value: f64, best: f64, min_delta: f64) -> bool {
-        if value.is_nan() || best.is_nan() {
-            return !value.is_nan();
-        }
-        match self {
-            Self::Minimize => value < best - min_delta,
-            Self::Maximize => value > best + min_delta,
-        }
+/// Whether `value` is better than `best` by more than `min_delta`. NaN is never better, and anything is better than NaN.
+pub(crate) fn is_better(goal: Goal, value: f64, best: f64, min_delta: f64) -> bool {
+    let margin = if best.is_nan() { 0.0 } else { min_delta };
+    match goal {
+        Goal::Lowest => goal.prefers(value + margin, best),
+        Goal::Highest => goal.prefers(value - margin, best),
     }
 }
 
@@ -91,7 +78,7 @@ impl History {
         let mut best: Option<(&EpochRecord, f64)> = None;
         for record in &self.epochs {
             if let Some(value) = record.metric(name)
-                && best.is_none_or(|(_, best)| goal.is_better(value, best, 0.0))
+                && best.is_none_or(|(_, best)| is_better(goal, value, best, 0.0))
             {
                 best = Some((record, value));
             }
@@ -227,9 +214,9 @@ mod tests {
     #[test]
     fn the_best_epoch_is_the_first_of_equals_and_never_nan() {
         let history = history();
-        assert_eq!(history.best("validation_loss", Goal::Minimize).unwrap().epoch, 2);
-        assert_eq!(history.best("validation_loss", Goal::Maximize).unwrap().epoch, 4);
-        assert!(history.best("none", Goal::Minimize).is_none());
+        assert_eq!(history.best("validation_loss", Goal::Lowest).unwrap().epoch, 2);
+        assert_eq!(history.best("validation_loss", Goal::Highest).unwrap().epoch, 4);
+        assert!(history.best("none", Goal::Lowest).is_none());
         assert_eq!(history.series("validation_loss")[1..], [0.5, 0.5, 0.75]);
     }
 
@@ -275,7 +262,7 @@ mod tests {
         fn the_best_is_not_beaten(values in prop::collection::vec(-1e3f64..1e3, 1..30)) {
             let epochs = values.iter().enumerate().map(|(epoch, value)| record(epoch + 1, &[("m", *value)])).collect();
             let history = History { epochs, ..History::default() };
-            let best = history.best("m", Goal::Minimize).unwrap();
+            let best = history.best("m", Goal::Lowest).unwrap();
             prop_assert!(values.iter().all(|value| *value >= best.metrics["m"]));
             prop_assert!(values[..best.epoch - 1].iter().all(|value| *value > best.metrics["m"]));
         }

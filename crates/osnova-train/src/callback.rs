@@ -1,0 +1,186 @@
+//! What may look on, step in or stop while a trainer trains.
+
+use crate::{History, Result};
+use osnova_checkpoint::Checkpoint;
+use osnova_nn::{Module, StateDict};
+use osnova_optim::Optimizer;
+use serde::{Deserialize, Serialize};
+use std::any::Any;
+use std::path::Path;
+use std::time::Duration;
+
+/// Where training stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The epoch, counted from 1; 0 before the first.
+    pub epoch: usize,
+    /// How many epochs there are at most.
+    pub max_epochs: usize,
+    /// Batches of this epoch that are done.
+    pub batch: usize,
+    /// Batches an epoch.
+    pub batches: usize,
+    /// Optimizer steps of the whole run that are done.
+    pub step: u64,
+    /// The mean training loss of this epoch so far.
+    #[serde(with = "crate::history::number")]
+    pub loss: f64,
+    /// The learning rate of the last step.
+    #[serde(with = "crate::history::number")]
+    pub learning_rate: f64,
+}
+
+/// When a checkpoint may be saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The optimizer has made a step.
+    Step,
+    /// An epoch has ended, validation included.
+    Epoch,
+}
+
+/// What a callback sees and may change.
+pub struct Context<'a> {
+    /// Where training stands.
+    pub progress: Progress,
+    /// The epochs so far. At [`Callback::on_epoch_end`] the last one is the epoch that ends.
+    pub history: &'a History,
+    /// How long `fit` has been running.
+    pub elapsed: Duration,
+    /// The model.
+    pub model: &'a mut (dyn Module + 'a),
+    /// The optimizer.
+    pub optimizer: &'a mut (dyn Optimizer + 'a),
+    pub(crate) stop: &'a mut Option<String>,
+    pub(crate) restored: &'a mut Option<usize>,
+}
+
+impl Context<'_> {
+    /// Ends training after this step or epoch. The first reason given is the one the history records.
+    pub fn stop(&mut self, reason: impl Into<String>) {
+        self.stop.get_or_insert_with(|| reason.into());
+    }
+
+    /// Whether a callback has asked to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    /// Gives the model the weights of an earlier epoch, as the history then records.
+    ///
+    /// # Errors
+    /// The weights do not fit the model.
+    pub fn restore(&mut self, epoch: usize, weights: &StateDict) -> Result<()> {
+        self.model.load_state_dict(weights)?;
+        *self.restored = Some(epoch);
+        Ok(())
+    }
+}
+
+/// What a callback must remember to go on after a break.
+#[derive(Clone, Debug, Default)]
+pub struct CallbackState {
+    /// Numbers and words.
+    pub values: serde_json::Value,
+    /// Tensors, such as the best weights so far.
+    pub tensors: StateDict,
+}
+
+/// Something that is told of each stage of training. Every method does nothing unless it is written; an error ends
+/// training. Callbacks are called in the order in which the trainer was given them.
+///
+/// ```
+/// use osnova_train::{Callback, Context, Result};
+///
+/// /// Ends training when there is no more time.
+/// struct TimeLimit(std::time::Duration);
+///
+/// impl Callback for TimeLimit {
+///     fn on_step_end(&mut self, context: &mut Context<'_>) -> Result<()> {
+///         if context.elapsed > self.0 {
+///             context.stop("the time is up");
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait Callback: Any + Send {
+    /// Training begins (or goes on after a break).
+    ///
+    /// # Errors
+    /// Any: they end training.
+    fn on_fit_start(&mut self, context: &mut Context<'_>) -> Result<()> {
+        let _ = context;
+        Ok(())
+    }
+
+    /// An epoch begins.
+    ///
+    /// # Errors
+    /// Any: they end training.
+    fn on_epoch_start(&mut self, context: &mut Context<'_>) -> Result<()> {
+        let _ = context;
+        Ok(())
+    }
+
+    /// The optimizer has made a step.
+    ///
+    /// # Errors
+    /// Any: they end training.
+    fn on_step_end(&mut self, context: &mut Context<'_>) -> Result<()> {
+        let _ = context;
+        Ok(())
+    }
+
+    /// An epoch has ended, validation included.
+    ///
+    /// # Errors
+    /// Any: they end training.
+    fn on_epoch_end(&mut self, context: &mut Context<'_>) -> Result<()> {
+        let _ = context;
+        Ok(())
+    }
+
+    /// Training has ended, but not by an error.
+    ///
+    /// # Errors
+    /// Any: `fit` returns them.
+    fn on_fit_end(&mut self, context: &mut Context<'_>) -> Result<()> {
+        let _ = context;
+        Ok(())
+    }
+
+    /// Whether a checkpoint should be made now. It is asked after all callbacks have had their turn.
+    fn wants_checkpoint(&self, stage: Stage, context: &Context<'_>) -> bool {
+        let _ = (stage, context);
+        false
+    }
+
+    /// The checkpoint that was [wanted](Self::wants_checkpoint), of the whole run.
+    ///
+    /// # Errors
+    /// Any: they end training.
+    fn on_checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let _ = checkpoint;
+        Ok(())
+    }
+
+    /// The checkpoint that was saved last, to be named in errors.
+    fn last_checkpoint(&self) -> Option<&Path> {
+        None
+    }
+
+    /// What a checkpoint must hold for the callback to go on as if there had been no break; `None` if nothing.
+    fn state(&self) -> Option<CallbackState> {
+        None
+    }
+
+    /// Takes over what [`state`](Self::state) gave.
+    ///
+    /// # Errors
+    /// The state is of another callback.
+    fn load_state(&mut self, state: CallbackState) -> Result<()> {
+        let _ = state;
+        Ok(())
+    }
+}
