@@ -1,4 +1,40 @@
 //! Reverse-mode automatic differentiation for Osnova, as a device that wraps a device.
+//!
+//! ```
+//! use osnova_autodiff::AutodiffDevice;
+//! use osnova_reference::ReferenceDevice;
+//! use osnova_tensor::{Device, Tensor};
+//!
+//! // ∇(x₁² + 2x₂²) = (2x₁, 4x₂)
+//! let device = Device::reference().autodiff();
+//! let x = Tensor::new([3.0f32, -5.0], device)?.tracked()?;
+//! let scale = Tensor::new([1.0f32, 2.0], device)?;
+//! let loss = (x.square()? * scale)?.sum(.., false)?;
+//! let gradients = loss.backward()?;
+//! assert_eq!(gradients.get(&x).unwrap().to_vec::<f32>()?, [6.0, -20.0]);
+//! # Ok::<(), Box<osnova_tensor::Error>>(())
+//! ```
+//!
+//! What is here:
+//! - [`AutodiffDevice::autodiff`]: the recording device over any other; over itself for second derivatives.
+//! - [`grad`], [`value_and_grad`], [`vjp`], [`jacobian`], [`hessian`], [`hvp`]: derivatives of functions, which nest.
+//! - [`gradcheck`], [`gradgradcheck`]: gradients held against central differences.
+//! - [`CheckedDevice::checked`]: stops at the first NaN or infinity; [`ProfiledDevice::profiled`]: counts and times operations.
+//!
+//! How it is made:
+//! - **No list of operations hangs on the device.** A tensor holds the node that made it, a node its inputs' nodes; a record that nobody walks goes with
+//!   its last tensor. Nodes are numbered as they are made, so a backward pass takes the largest number first: no sorting, no marks, no recursion,
+//!   and dropping a record does not recurse either.
+//! - **Rules stand in tables by family** (`src/rules`), each row what the derivative reads and its formula on tensors. A node keeps only what
+//!   is read, and a backward pass lets go of it at once; after it the parameters can be updated in place even while the loss lives.
+//! - **Gradients are tensors of the inner device**, made by its operations; if that device records too they are differentiable.
+//! - **Broadcasting is an operation.** An input that is repeated to its partner's shape is expanded on the record, so that element-wise
+//!   rules see equal shapes. Constants stay as they are.
+//! - **Composites** have a rule where it pays (linear, softmax, losses, layer norm …), else they are recorded by their parts.
+//!
+//! Limits: derivatives are real and of floats. A second backward pass over one record needs
+//! [`backward_retaining`](osnova_tensor::Tensor::backward_retaining). Autodiff is the outermost device: [`checked`](CheckedDevice::checked) and
+//! [`profiled`](ProfiledDevice::profiled) on a recording device go inside it. A device that is checked inside and tensors of one that is not do not mix.
 #![forbid(unsafe_code)]
 
 mod backward;

@@ -89,8 +89,6 @@ fn join(x: &Tensor, y: &Tensor, number: u8) -> Result<Tensor> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     #[test]
     fn chains_of_random_operations(
         shape in shape(), layout: u8, seed: u64, steps in prop::collection::vec(any::<u8>(), 1..5)

@@ -1,4 +1,5 @@
 //! Every derivative rule against central differences, twice where it is smooth, and where it is not against PyTorch's choices.
+#![allow(clippy::cloned_ref_to_slice_refs, reason = "a list of inputs reads the same with one and with two")]
 
 mod common;
 
