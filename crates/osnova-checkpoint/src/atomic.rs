@@ -110,9 +110,14 @@ impl Drop for Temporary {
 impl Draft {
     pub(crate) fn new(target: &Path) -> Result<Self> {
         let path = temporary_beside(target)?;
-        let file = OpenOptions::new().write(true).create_new(true).open(&path);
-        let file = file.map_err(CheckpointError::io(target, "create the file (does its directory exist?)"))?;
+        let file = create(&path, target)?;
         Ok(Self { target: target.to_owned(), temporary: Temporary(Some(path)), file, hasher: Hasher::new() })
+    }
+
+    /// A file under its final name, in a directory that is itself still temporary.
+    pub(crate) fn inside_temporary(target: &Path) -> Result<Self> {
+        let file = create(target, target)?;
+        Ok(Self { target: target.to_owned(), temporary: Temporary(None), file, hasher: Hasher::new() })
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
@@ -126,6 +131,11 @@ impl Draft {
         let bytes = self.file.metadata().map_err(CheckpointError::io(&self.target, "read the length of"))?.len();
         Ok(Sealed { target: self.target, temporary: self.temporary, hash: self.hasher.finish(), bytes })
     }
+}
+
+fn create(path: &Path, target: &Path) -> Result<File> {
+    let file = OpenOptions::new().write(true).create_new(true).open(path);
+    file.map_err(CheckpointError::io(target, "create the file (does its directory exist?)"))
 }
 
 /// A file that is complete on the disk, still under its temporary name.

@@ -1,6 +1,6 @@
 //! What can go wrong with checkpoints, by cause. Every message names the file, the place in it, and what would mend it.
 
-use crate::Differences;
+use osnova_nn::StateDictMismatch;
 use osnova_tensor::DType;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -121,12 +121,12 @@ pub enum CheckpointError {
         supported: u32,
     },
     /// The checkpoint belongs to another model. The model is unchanged.
-    #[error("{}: the checkpoint does not fit the model:\n{differences}", file.display())]
+    #[error("{}: {mismatch}. Build the model with the same layers and sizes as the one that was saved", file.display())]
     Mismatch {
         /// The file or checkpoint.
         file: PathBuf,
         /// Everything that differs.
-        differences: Box<Differences>,
+        mismatch: Box<StateDictMismatch>,
     },
     /// The checkpoint lacks a part that was asked for, or the part cannot be used by what it is given to.
     #[error("{}: {problem}. {advice}", file.display())]

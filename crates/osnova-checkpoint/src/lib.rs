@@ -2,12 +2,16 @@
 #![forbid(unsafe_code)]
 
 mod atomic;
-mod difference;
+mod checkpoint;
+mod directory;
 mod error;
 mod hash;
 mod header;
+mod model;
 mod tensors;
 
-pub use difference::Differences;
+pub use checkpoint::{Checkpoint, RandomState};
+pub use directory::{CheckpointDirectory, CheckpointEntry, Goal};
 pub use error::{CheckpointError, Result};
+pub use model::{load_model, save_model};
 pub use tensors::{HostTensor, TensorFile, TensorMap, load_tensors, save_tensors};

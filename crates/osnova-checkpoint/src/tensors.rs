@@ -3,8 +3,10 @@
 use crate::atomic::{self, Draft};
 use crate::hash::{self, Hasher};
 use crate::header::{self, Header, LENGTH_BYTES};
-use crate::{CheckpointError, Differences, Result};
+use crate::{CheckpointError, Result};
+use osnova_nn::{StateDict, StateDictMismatch};
 use osnova_tensor::{DType, Device, HostData, Shape, Tensor, bf16, f16};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
@@ -64,39 +66,110 @@ pub fn save_tensors<N: Into<String>>(
     if let Some(name) = path.file_name() {
         atomic::remove_abandoned(atomic::parent(path), name);
     }
-    write(path, &tensors, metadata)?.publish_with_hash()
+    let mut draft = Draft::new(path)?;
+    write(&mut draft, path, &tensors, metadata)?;
+    draft.seal()?.publish_with_hash()
 }
+
+/// A tensor to be saved, or one that was loaded.
+#[derive(Clone)]
+pub(crate) enum Stored {
+    Device(Tensor),
+    Host(HostTensor),
+}
+
+impl Stored {
+    pub(crate) fn shape(&self) -> Shape {
+        match self {
+            Self::Device(tensor) => *tensor.shape(),
+            Self::Host(tensor) => tensor.shape,
+        }
+    }
+
+    pub(crate) fn dtype(&self) -> DType {
+        match self {
+            Self::Device(tensor) => tensor.dtype(),
+            Self::Host(tensor) => tensor.values.dtype(),
+        }
+    }
+
+    fn values(&self) -> osnova_tensor::Result<Cow<'_, HostData>> {
+        Ok(match self {
+            Self::Device(tensor) => Cow::Owned(tensor.to_host()?),
+            Self::Host(tensor) => Cow::Borrowed(&tensor.values),
+        })
+    }
+
+    pub(crate) fn to_tensor(&self, device: Device) -> osnova_tensor::Result<Tensor> {
+        match self {
+            Self::Device(tensor) => tensor.to_device(device),
+            Self::Host(tensor) => tensor.clone().into_tensor(device),
+        }
+    }
+}
+
+pub(crate) type StoredMap = BTreeMap<String, Stored>;
 
 /// Collects tensors by name, each name once.
 pub(crate) fn unique<N: Into<String>>(
     path: &Path,
     tensors: impl IntoIterator<Item = (N, Tensor)>,
-) -> Result<TensorMap> {
-    let mut map = TensorMap::new();
+) -> Result<StoredMap> {
+    let mut map = StoredMap::new();
     for (name, tensor) in tensors {
         let name = name.into();
         if map.contains_key(&name) {
             let problem = format!("two tensors are named `{name}`");
             return Err(CheckpointError::unsaveable(path, problem, "Give each tensor a name of its own"));
         }
-        map.insert(name, tensor);
+        map.insert(name, Stored::Device(tensor));
     }
     Ok(map)
 }
 
-/// Writes the file under a temporary name, one tensor in host memory at a time.
-pub(crate) fn write(path: &Path, tensors: &TensorMap, metadata: &BTreeMap<String, String>) -> Result<atomic::Sealed> {
-    let described = tensors.iter().map(|(name, tensor)| (name.as_str(), *tensor.shape(), tensor.dtype()));
+/// Writes the format, one tensor in host memory at a time. Errors name the file `path`.
+pub(crate) fn write(
+    draft: &mut Draft,
+    path: &Path,
+    tensors: &StoredMap,
+    metadata: &BTreeMap<String, String>,
+) -> Result<()> {
+    let described = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape(), tensor.dtype()));
     let (header, places) = header::lay_out(path, described, metadata)?;
-    let mut draft = Draft::new(path)?;
     draft.write(&header)?;
     for place in &places {
-        let values = tensors[&place.name].to_host().map_err(CheckpointError::tensor(path, &place.name))?;
-        let mut bytes = values.as_bytes().to_vec();
-        swap_on_big_endian(&mut bytes, place.dtype.size());
+        let values = tensors[&place.name].values().map_err(CheckpointError::tensor(path, &place.name))?;
+        let mut bytes = Cow::Borrowed(values.as_bytes());
+        if cfg!(target_endian = "big") {
+            swap_on_big_endian(bytes.to_mut(), place.dtype.size());
+        }
         draft.write(&bytes)?;
     }
-    draft.seal()
+    Ok(())
+}
+
+/// What differs between a model and tensors that were saved.
+pub(crate) fn mismatch<'a>(
+    model: &StateDict,
+    saved: impl Iterator<Item = (&'a str, Shape, DType)>,
+) -> StateDictMismatch {
+    let mut saved: BTreeMap<&str, (Shape, DType)> = saved.map(|(name, shape, dtype)| (name, (shape, dtype))).collect();
+    let mut mismatch = StateDictMismatch::default();
+    for (name, tensor) in model.iter() {
+        match saved.remove(name) {
+            None => mismatch.missing.push(name.to_owned()),
+            Some((shape, dtype)) => {
+                if *tensor.shape() != shape {
+                    mismatch.shapes.push((name.to_owned(), *tensor.shape(), shape));
+                }
+                if tensor.dtype() != dtype {
+                    mismatch.dtypes.push((name.to_owned(), tensor.dtype(), dtype));
+                }
+            }
+        }
+    }
+    mismatch.unexpected = saved.into_keys().map(str::to_owned).collect();
+    mismatch
 }
 
 /// Reads the tensors of a safetensors file onto a device.
@@ -171,12 +244,6 @@ impl TensorFile {
                 Ok((name, tensor))
             })
             .collect()
-    }
-
-    /// How the file's tensors differ from those of a model, given by name, shape and dtype.
-    pub fn differences<'a>(&'a self, model: impl IntoIterator<Item = (&'a str, Shape, DType)>) -> Differences {
-        let own = self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape, tensor.values.dtype()));
-        Differences::between(model, own)
     }
 }
 

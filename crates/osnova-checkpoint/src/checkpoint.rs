@@ -1,0 +1,572 @@
+//! Checkpoints of a training run: everything it needs to go on with the same bits.
+
+use crate::atomic::{self, Draft};
+use crate::tensors::{self, Stored, StoredMap, TensorFile, TensorMap};
+use crate::{CheckpointError, Result, hash, model};
+use osnova_nn::{Module, StateDict};
+use osnova_optim::{Optimizer, OptimizerState};
+use osnova_tensor::random::Stream;
+use osnova_tensor::{Device, Tensor};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The model's tensors.
+pub(crate) const MODEL_FILE: &str = "model.safetensors";
+/// The tensors of everything else: the optimizer's moments.
+pub(crate) const TRAINING_FILE: &str = "training.safetensors";
+/// Everything that is no tensor, and the hashes of the other files.
+pub(crate) const METADATA_FILE: &str = "checkpoint.json";
+const FORMAT: &str = "osnova-checkpoint";
+const VERSION: u32 = 1;
+/// No honest `checkpoint.json` comes near.
+const MAX_METADATA_BYTES: u64 = 256 * 1024 * 1024;
+
+/// A snapshot of a training run.
+///
+/// It is filled from the run ([`put_model`](Self::put_model), [`put`](Self::put), [`put_tensors`](Self::put_tensors)), saved
+/// as a directory of three files, loaded, and given back to a fresh run. Tensors are shared with the run, not copied: taking
+/// a snapshot is cheap, and training may go on before it is saved.
+///
+/// ```
+/// use osnova_checkpoint::Checkpoint;
+/// use osnova_cpu::CpuDevice;
+/// use osnova_nn::{Linear, Module};
+/// use osnova_tensor::{Device, Generator};
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("first");
+/// let mut model = Linear::new(3, 2, &Generator::new(0), Device::cpu())?;
+/// let mut checkpoint = Checkpoint::new(100, 2);
+/// checkpoint.put_model(&model);
+/// checkpoint.put("patience", &7u32)?;
+/// checkpoint.set_metric("validation_loss", 0.25);
+/// checkpoint.save(&path)?;
+///
+/// let checkpoint = Checkpoint::load(&path)?;
+/// checkpoint.restore_model(&mut model)?;
+/// assert_eq!((checkpoint.step(), checkpoint.epoch()), (100, 2));
+/// assert_eq!(checkpoint.get::<u32>("patience")?, 7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Checkpoint {
+    /// Where it came from, for messages.
+    source: PathBuf,
+    step: u64,
+    epoch: u64,
+    model: StoredMap,
+    /// Named `part/tensor`.
+    training: StoredMap,
+    random: Vec<(String, RandomState)>,
+    parts: BTreeMap<String, Value>,
+    metrics: BTreeMap<String, f64>,
+    metadata: Value,
+}
+
+/// Where a random generator stands, in a form that can be saved: see [`osnova_tensor::Generator::position`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RandomState {
+    /// Which sequence.
+    pub seed: u64,
+    /// Where in it.
+    pub counter: u64,
+}
+
+impl From<Stream> for RandomState {
+    fn from(stream: Stream) -> Self {
+        Self { seed: stream.seed, counter: stream.counter }
+    }
+}
+
+impl From<RandomState> for Stream {
+    fn from(state: RandomState) -> Self {
+        Self { seed: state.seed, counter: state.counter }
+    }
+}
+
+/// `checkpoint.json`.
+#[derive(Serialize, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Metadata {
+    format: String,
+    version: u32,
+    step: u64,
+    epoch: u64,
+    files: BTreeMap<String, FileRecord>,
+    random: Vec<(String, RandomState)>,
+    #[serde(with = "numbers")]
+    pub(crate) metrics: BTreeMap<String, f64>,
+    parts: BTreeMap<String, Value>,
+    metadata: Value,
+}
+
+#[derive(Serialize, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct FileRecord {
+    bytes: u64,
+    sha256: String,
+}
+
+/// An optimizer's state but for its tensors.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OptimizerRecord {
+    optimizer: String,
+    learning_rate: f64,
+    steps: Vec<(String, u64)>,
+}
+
+/// The version alone, read first: a later version may have any other fields.
+#[derive(Deserialize)]
+struct VersionOnly {
+    format: String,
+    version: u32,
+}
+
+impl Checkpoint {
+    /// An empty snapshot of a run after `step` optimizer steps, in its `epoch` (both counted from 0).
+    pub fn new(step: u64, epoch: u64) -> Self {
+        Self {
+            source: PathBuf::from("checkpoint"),
+            step,
+            epoch,
+            model: StoredMap::new(),
+            training: StoredMap::new(),
+            random: Vec::new(),
+            parts: BTreeMap::new(),
+            metrics: BTreeMap::new(),
+            metadata: Value::Null,
+        }
+    }
+
+    /// How many optimizer steps the run had made.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// The epoch the run was in.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Takes in a model: its parameters, buffers, and where its random generators stand.
+    pub fn put_model(&mut self, model: &dyn Module) {
+        self.model = model.state_dict().into_iter().map(|(name, tensor)| (name, Stored::Device(tensor))).collect();
+        self.random = model.random_state().into_iter().map(|(name, stream)| (name, stream.into())).collect();
+    }
+
+    /// Gives parameters, buffers and random state to a model.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Mismatch`] with all differences if it is another model, [`CheckpointError::Part`] if it has other
+    /// random generators. The model is unchanged then.
+    pub fn restore_model(&self, model: &mut dyn Module) -> Result<()> {
+        let state = model.state_dict();
+        let saved = self.model.iter().map(|(name, tensor)| (name.as_str(), tensor.shape(), tensor.dtype()));
+        let mismatch = tensors::mismatch(&state, saved);
+        if !mismatch.is_empty() {
+            return Err(CheckpointError::Mismatch { file: self.source.clone(), mismatch: Box::new(mismatch) });
+        }
+        let mut values = StateDict::new();
+        for (name, tensor) in &self.model {
+            if let Some(device) = model::device_of(&state, name) {
+                let tensor = tensor.to_tensor(device).map_err(CheckpointError::tensor(&self.source, name))?;
+                values.insert(name, tensor);
+            }
+        }
+        let random_before = model.random_state();
+        let random: Vec<(String, Stream)> =
+            self.random.iter().map(|(name, state)| (name.clone(), (*state).into())).collect();
+        model.load_random_state(&random).map_err(|error| {
+            self.part(error.to_string(), "Build the model as it was, with the same dropout and noise layers")
+        })?;
+        model.load_state_dict(&values).map_err(|error| {
+            // Its own generators fit it.
+            let _ = model.load_random_state(&random_before);
+            CheckpointError::tensor(&self.source, "the model")(error)
+        })
+    }
+
+    /// A snapshot of a model and its optimizer: [`new`](Self::new), [`put_model`](Self::put_model) and
+    /// [`put_optimizer`](Self::put_optimizer) as part `optimizer`.
+    ///
+    /// # Errors
+    /// Those of [`put_optimizer`](Self::put_optimizer).
+    pub fn capture(step: u64, epoch: u64, model: &dyn Module, optimizer: &dyn Optimizer) -> Result<Self> {
+        let mut checkpoint = Self::new(step, epoch);
+        checkpoint.put_model(model);
+        checkpoint.put_optimizer("optimizer", optimizer)?;
+        Ok(checkpoint)
+    }
+
+    /// Gives a model and its optimizer what [`capture`](Self::capture) took.
+    ///
+    /// # Errors
+    /// Those of [`restore_model`](Self::restore_model) and [`restore_optimizer`](Self::restore_optimizer). Both are
+    /// unchanged then.
+    pub fn restore(&self, model: &mut dyn Module, optimizer: &mut dyn Optimizer) -> Result<()> {
+        let mut before = Self::new(0, 0);
+        before.put_model(model);
+        self.restore_model(model)?;
+        self.restore_optimizer("optimizer", optimizer, model).inspect_err(|_| {
+            // Its own values fit it.
+            let _ = before.restore_model(model);
+        })
+    }
+
+    /// Takes in the state of an optimizer under a part's name.
+    ///
+    /// # Errors
+    /// The learning rate is NaN or infinite; the part's name contains `/`.
+    pub fn put_optimizer(&mut self, part: &str, optimizer: &dyn Optimizer) -> Result<()> {
+        let OptimizerState { optimizer, learning_rate, steps, tensors } = optimizer.state_dict();
+        self.put(part, &OptimizerRecord { optimizer, learning_rate, steps })?;
+        self.put_tensors(part, tensors)
+    }
+
+    /// Gives an optimizer the state kept under a part's name. `model` is the model it updates.
+    ///
+    /// # Errors
+    /// There is no such part, it is another kind of optimizer's, or of another model's. The optimizer is unchanged then.
+    pub fn restore_optimizer(&self, part: &str, optimizer: &mut dyn Optimizer, model: &dyn Module) -> Result<()> {
+        let OptimizerRecord { optimizer: name, learning_rate, steps } = self.get(part)?;
+        let tensors = match model.device() {
+            Some(device) => self.tensors(part, device.without_recording())?,
+            None => TensorMap::new(),
+        };
+        let state = OptimizerState { optimizer: name, learning_rate, steps, tensors: tensors.into_iter().collect() };
+        optimizer.load_state_dict(model, &state).map_err(|error| {
+            self.part(
+                format!("the state `{part}` does not fit the optimizer: {error}"),
+                "Make the optimizer and the model as they were when the checkpoint was saved",
+            )
+        })
+    }
+
+    /// Keeps plain data under a name: a loader's state, a schedule's, a run's settings.
+    ///
+    /// # Errors
+    /// The data does not come back from JSON: it holds NaN or an infinity, or keys that are no text.
+    pub fn put<T: Serialize + DeserializeOwned>(&mut self, part: &str, data: &T) -> Result<()> {
+        let value = serde_json::to_value(data).map_err(|error| {
+            let problem = format!("part `{part}` cannot be written as JSON: {error}");
+            CheckpointError::unsaveable(&self.source, problem, "Use texts as keys")
+        })?;
+        // An infinity, say the best loss so far, becomes `null` without a word. Better to fail now than at the resume.
+        T::deserialize(&value).map_err(|error| {
+            let problem = format!("part `{part}` would not come back from JSON: {error}");
+            CheckpointError::unsaveable(&self.source, problem, "NaN and infinities become null: use an `Option`")
+        })?;
+        self.parts.insert(part.to_owned(), value);
+        Ok(())
+    }
+
+    /// The data kept under a name.
+    ///
+    /// # Errors
+    /// There is none, or it is of another type.
+    pub fn get<T: DeserializeOwned>(&self, part: &str) -> Result<T> {
+        let value = self.parts.get(part).ok_or_else(|| {
+            let known: Vec<&str> = self.parts.keys().map(String::as_str).collect();
+            self.part(format!("it has no part `{part}`"), format!("It has {known:?}"))
+        })?;
+        T::deserialize(value).map_err(|error| {
+            self.part(format!("part `{part}` is of another type: {error}"), "Load it as the type that was saved")
+        })
+    }
+
+    /// Whether data is kept under a name.
+    pub fn has(&self, part: &str) -> bool {
+        self.parts.contains_key(part)
+    }
+
+    /// Keeps tensors under a part's name, such as an optimizer's moments. They replace those the part had.
+    ///
+    /// # Errors
+    /// A part's name with `/`, two tensors of one name.
+    pub fn put_tensors<N: Into<String>>(
+        &mut self,
+        part: &str,
+        tensors: impl IntoIterator<Item = (N, Tensor)>,
+    ) -> Result<()> {
+        if part.contains('/') {
+            let problem = format!("the name of part `{part}` contains `/`");
+            return Err(CheckpointError::unsaveable(&self.source, problem, "Use another character"));
+        }
+        let tensors = tensors::unique(&self.source, tensors)?;
+        let prefix = format!("{part}/");
+        self.training.retain(|name, _| !name.starts_with(&prefix));
+        self.training.extend(tensors.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)));
+        Ok(())
+    }
+
+    /// The tensors kept under a part's name, on a device. Empty if there are none.
+    ///
+    /// # Errors
+    /// The device cannot hold them.
+    pub fn tensors(&self, part: &str, device: Device) -> Result<TensorMap> {
+        let prefix = format!("{part}/");
+        let own = self.training.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(&prefix)?, tensor)));
+        own.map(|(name, tensor)| {
+            let tensor = tensor.to_tensor(device).map_err(CheckpointError::tensor(&self.source, name))?;
+            Ok((name.to_owned(), tensor))
+        })
+        .collect()
+    }
+
+    /// The model's tensors by name, on a device: to look at, or for a model that shares only some layers
+    /// ([`Module::load_matching`]).
+    ///
+    /// # Errors
+    /// The device cannot hold them.
+    pub fn model_tensors(&self, device: Device) -> Result<TensorMap> {
+        let tensors = self.model.iter();
+        tensors
+            .map(|(name, tensor)| {
+                let tensor = tensor.to_tensor(device).map_err(CheckpointError::tensor(&self.source, name))?;
+                Ok((name.clone(), tensor))
+            })
+            .collect()
+    }
+
+    /// Notes a metric, such as the validation loss; NaN and infinities are kept too.
+    pub fn set_metric(&mut self, name: &str, value: f64) {
+        self.metrics.insert(name.to_owned(), value);
+    }
+
+    /// The metrics by name.
+    pub fn metrics(&self) -> &BTreeMap<String, f64> {
+        &self.metrics
+    }
+
+    /// Notes anything else that should be found beside the tensors: the command line, the data set's hash.
+    pub fn set_metadata(&mut self, metadata: Value) {
+        self.metadata = metadata;
+    }
+
+    /// What [`set_metadata`](Self::set_metadata) noted.
+    pub fn metadata(&self) -> &Value {
+        &self.metadata
+    }
+
+    /// Writes the checkpoint as a new directory, atomically: it appears whole under `path` or not at all.
+    ///
+    /// # Errors
+    /// Something is at `path` already (a directory cannot be replaced atomically: a [`CheckpointDirectory`] numbers them),
+    /// or whatever the system reports; nothing is left behind then.
+    ///
+    /// [`CheckpointDirectory`]: crate::CheckpointDirectory
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        if fs::symlink_metadata(path).is_ok() {
+            let advice = "Choose another path, or let a `CheckpointDirectory` number the checkpoints";
+            return Err(CheckpointError::unsaveable(path, "something is there already", advice));
+        }
+        let temporary = atomic::temporary_beside(path)?;
+        fs::create_dir(&temporary)
+            .map_err(CheckpointError::io(path, "create the directory (does the one around it exist?)"))?;
+        let result = self.write_into(&temporary).and_then(|()| {
+            fs::rename(&temporary, path).map_err(CheckpointError::io(path, "rename"))?;
+            atomic::sync_directory(atomic::parent(path))
+        });
+        if result.is_err() {
+            let _ = fs::remove_dir_all(&temporary);
+        }
+        result
+    }
+
+    fn write_into(&self, directory: &Path) -> Result<()> {
+        let mut files = BTreeMap::new();
+        for (name, tensors) in [(MODEL_FILE, &self.model), (TRAINING_FILE, &self.training)] {
+            let path = directory.join(name);
+            let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
+            let mut draft = Draft::inside_temporary(&path)?;
+            tensors::write(&mut draft, &path, tensors, &metadata)?;
+            let sealed = draft.seal()?;
+            write_hash(&path, &sealed.hash)?;
+            files.insert(name.to_owned(), FileRecord { bytes: sealed.bytes, sha256: sealed.hash.clone() });
+        }
+        let metadata = Metadata {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            step: self.step,
+            epoch: self.epoch,
+            files,
+            random: self.random.clone(),
+            metrics: self.metrics.clone(),
+            parts: self.parts.clone(),
+            metadata: self.metadata.clone(),
+        };
+        let path = directory.join(METADATA_FILE);
+        let mut json = serde_json::to_vec_pretty(&metadata).map_err(|error| {
+            CheckpointError::unsaveable(&path, format!("it cannot be written as JSON: {error}"), "Use plain data")
+        })?;
+        json.push(b'\n');
+        // Values nested deeper than the reader follows could be written, but never read.
+        if parse_metadata(&path, &json).is_err() {
+            let problem = "the metadata would not come back from JSON";
+            return Err(CheckpointError::unsaveable(&path, problem, "Nest it less deeply"));
+        }
+        let mut draft = Draft::inside_temporary(&path)?;
+        draft.write(&json)?;
+        write_hash(&path, &draft.seal()?.hash)?;
+        atomic::sync_directory(directory)
+    }
+
+    /// Loads a checkpoint that [`save`](Self::save) wrote, and verifies every byte of it.
+    ///
+    /// # Errors
+    /// It is missing, incomplete, damaged (the error names the file), or of a later version.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let metadata = read_metadata(path)?;
+        let read = |name: &str| -> Result<StoredMap> {
+            let file = path.join(name);
+            let record = metadata.files.get(name).ok_or_else(|| CheckpointError::Metadata {
+                file: path.join(METADATA_FILE),
+                problem: format!("it does not list {name}"),
+            })?;
+            let expected = [record.sha256.clone()];
+            let content = tensors::read_verified(&file, &path.join(METADATA_FILE), Some(&expected))?;
+            Ok(content.tensors.into_iter().map(|(name, tensor)| (name, Stored::Host(tensor))).collect())
+        };
+        Ok(Self {
+            source: path.to_owned(),
+            step: metadata.step,
+            epoch: metadata.epoch,
+            model: read(MODEL_FILE)?,
+            training: read(TRAINING_FILE)?,
+            random: metadata.random,
+            parts: metadata.parts,
+            metrics: metadata.metrics,
+            metadata: metadata.metadata,
+        })
+    }
+
+    fn part(&self, problem: impl Into<String>, advice: impl Into<String>) -> CheckpointError {
+        CheckpointError::Part { file: self.source.clone(), problem: problem.into(), advice: advice.into() }
+    }
+}
+
+impl fmt::Debug for Checkpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checkpoint")
+            .field("source", &self.source)
+            .field("step", &self.step)
+            .field("epoch", &self.epoch)
+            .field("model", &self.model.keys())
+            .field("training", &self.training.keys())
+            .field("parts", &self.parts)
+            .field("metrics", &self.metrics)
+            .finish_non_exhaustive()
+    }
+}
+
+fn write_hash(path: &Path, hash: &str) -> Result<()> {
+    let mut draft = Draft::inside_temporary(&hash::path(path))?;
+    draft.write(hash::lines(path, &[hash.to_owned()]).as_bytes())?;
+    draft.seal().map(|_| ())
+}
+
+/// Reads `checkpoint.json` in a checkpoint and verifies its hash.
+pub(crate) fn read_metadata(checkpoint: &Path) -> Result<Metadata> {
+    use std::io::Read;
+    if !checkpoint.is_dir() {
+        let there = fs::symlink_metadata(checkpoint).is_ok();
+        let problem = if there { "this is no checkpoint directory" } else { "there is no such checkpoint" };
+        let advice = "Check the path; a model file is loaded with `load_model`";
+        return Err(CheckpointError::Missing { file: checkpoint.to_owned(), problem: problem.to_owned(), advice });
+    }
+    let path = checkpoint.join(METADATA_FILE);
+    let (file, length) = tensors::open(&path)?;
+    if length > MAX_METADATA_BYTES {
+        let problem = format!("it is {length} bytes long, more than any checkpoint's");
+        return Err(CheckpointError::Metadata { file: path, problem });
+    }
+    let mut json = Vec::new();
+    file.take(MAX_METADATA_BYTES).read_to_end(&mut json).map_err(CheckpointError::io(&path, "read"))?;
+    let accepted = hash::accepted(&path)?.ok_or_else(|| CheckpointError::Missing {
+        file: hash::path(&path),
+        problem: "the checkpoint's hash file is missing".to_owned(),
+        advice: "Copy the whole checkpoint, or make the file with `sha256sum` if you trust it",
+    })?;
+    let found = hash::of_bytes(&json);
+    if !accepted.contains(&found) {
+        return Err(CheckpointError::Damaged {
+            source_of_hash: hash::path(&path),
+            detail: parse_metadata(&path, &json).err().map(Box::new),
+            file: path,
+            expected: accepted.join(" or "),
+            found,
+        });
+    }
+    parse_metadata(&path, &json)
+}
+
+fn parse_metadata(path: &Path, json: &[u8]) -> Result<Metadata> {
+    let wrong = |problem: String| CheckpointError::Metadata { file: path.to_owned(), problem };
+    let version: VersionOnly = serde_json::from_slice(json).map_err(|error| wrong(error.to_string()))?;
+    if version.format != FORMAT {
+        return Err(wrong(format!("its format is `{}`, not `{FORMAT}`", version.format)));
+    }
+    if version.version > VERSION {
+        let file = path.to_owned();
+        return Err(CheckpointError::Version { file, found: version.version, supported: VERSION });
+    }
+    serde_json::from_slice(json).map_err(|error| wrong(error.to_string()))
+}
+
+/// Numbers in JSON, which has no NaN and no infinities: those are texts.
+mod numbers {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::collections::BTreeMap;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Number {
+        Finite(f64),
+        Text(String),
+    }
+
+    pub(super) fn serialize<S: Serializer>(values: &BTreeMap<String, f64>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(values.iter().map(|(name, value)| {
+            let number = if value.is_finite() { Number::Finite(*value) } else { Number::Text(value.to_string()) };
+            (name, number)
+        }))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
+        let numbers = BTreeMap::<String, Number>::deserialize(deserializer)?;
+        let values = numbers.into_iter().map(|(name, number)| {
+            let value = match number {
+                Number::Finite(value) => value,
+                Number::Text(text) => match text.as_str() {
+                    "NaN" => f64::NAN,
+                    "inf" => f64::INFINITY,
+                    "-inf" => f64::NEG_INFINITY,
+                    _ => return Err(D::Error::custom(format!("metric `{name}` is no number: `{text}`"))),
+                },
+            };
+            Ok((name, value))
+        });
+        values.collect()
+    }
+}
+
+/// What a file inside a checkpoint is read as; used by the directory to verify without keeping.
+pub(crate) fn verify(path: &Path) -> Result<()> {
+    let metadata = read_metadata(path)?;
+    for (name, record) in &metadata.files {
+        let file = path.join(name);
+        let expected = [record.sha256.clone()];
+        let _: TensorFile = tensors::read_verified(&file, &path.join(METADATA_FILE), Some(&expected))?;
+    }
+    Ok(())
+}
