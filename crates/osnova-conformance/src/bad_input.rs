@@ -13,7 +13,8 @@ use proptest::prelude::*;
 
 /// Each way to spoil a good case.
 pub(crate) fn check(device: Device, _: &Settings, case: &Case) -> Verdict {
-    for (how, spoilt) in arity(case).into_iter().chain(dtypes(device, case)).chain(attributes(case)).chain(shapes(case))
+    for (how, spoilt) in
+        arity(device, case).into_iter().chain(dtypes(device, case)).chain(attributes(case)).chain(shapes(case))
     {
         refused(device, &spoilt).map_err(|problem| format!("{how}, as {spoilt:?}: {problem}"))?;
     }
@@ -52,7 +53,7 @@ fn with(case: &Case, change: impl FnOnce(&mut Case)) -> Case {
 }
 
 /// Too few inputs and too many, where the number is fixed.
-fn arity(case: &Case) -> Spoilt {
+fn arity(device: Device, case: &Case) -> Spoilt {
     let mut spoilt = Vec::new();
     if !matches!(case.op, Op::Concat { .. } | Op::Optimize(_)) && !case.inputs.is_empty() {
         spoilt.push(("too few inputs", with(case, |case| case.inputs.truncate(case.inputs.len() - 1))));
@@ -61,13 +62,11 @@ fn arity(case: &Case) -> Spoilt {
         spoilt.push(("no inputs", with(case, |case| case.inputs.clear())));
         return spoilt;
     }
-    let extra = Input {
-        shape: Shape::SCALAR,
-        dtype: case.inputs.first().map_or(DType::F32, |input| input.dtype),
-        arrangement: Arrangement::Contiguous,
-        values: Values::Index(2),
-        seed: 0,
-    };
+    let supported = device.capabilities().dtypes;
+    let any = DType::ALL.into_iter().find(|&dtype| supported.contains(dtype)).unwrap_or(DType::F32);
+    let dtype = case.inputs.first().map_or(any, |input| input.dtype);
+    let extra =
+        Input { shape: Shape::SCALAR, dtype, arrangement: Arrangement::Contiguous, values: Values::Index(2), seed: 0 };
     // An optimizer without parameters may be given one more group, but never half of one.
     spoilt.push(("too many inputs", with(case, |case| case.inputs.push(extra))));
     spoilt

@@ -63,8 +63,8 @@ impl Values {
         }
         let corners = float_corners(dtype);
         // A permutation by sorting random words.
-        let mut ranks: Vec<usize> = (0..count).collect();
-        ranks.sort_by_key(|&index| (word(index), index));
+        let mut ranks: Vec<usize> = (0..if self == Self::Distinct { count } else { 0 }).collect();
+        ranks.sort_by_cached_key(|&index| (word(index), index));
         let element = |index: usize| match self {
             Self::Between(low, high) => low + (high - low) * unit(index),
             Self::Wide => 200.0 * unit(index) - 100.0,

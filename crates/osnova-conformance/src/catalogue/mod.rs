@@ -144,7 +144,7 @@ pub(crate) fn subjects(device: Device) -> Vec<Subject> {
                 family: Family::BadInput,
                 cases: cases.clone(),
                 check: bad_input::check,
-                cost: 8,
+                cost: 16,
             };
             subjects.push(Subject { name, family: family(kind), cases, check: against_oracle, cost: 1 });
             subjects.push(bad);

@@ -1,0 +1,320 @@
+//! The kit finds what is broken on purpose: a device each, wrong in one way.
+
+use osnova_conformance::{Report, Settings};
+use osnova_reference::{Number, Reference, ReferenceDevice};
+use osnova_tensor::{
+    Backend, Binary, Capabilities, DType, Device, HostData, Inputs, Layout, Meta, Op, Outputs, Reduction, Result,
+    Shape, Tensor, Unary, Wrapper, view,
+};
+use std::panic;
+use std::sync::{Arc, Mutex};
+
+/// What is done to the values of an operation's first output.
+type Change = fn(&Op, &[f64], &mut [f64]);
+
+/// The oracle with some results changed: `change` sees the values of the first input and of the first output.
+#[derive(Debug)]
+struct Wrong {
+    change: Change,
+}
+
+impl Backend for Wrong {
+    fn name(&self) -> String {
+        "wrong".into()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Reference.capabilities()
+    }
+
+    fn upload(&self, device: Device, data: HostData, shape: Shape) -> Result<Tensor> {
+        Reference.upload(device, data, shape)
+    }
+
+    fn download(&self, tensor: &Tensor) -> Result<HostData> {
+        Reference.download(tensor)
+    }
+
+    fn execute(&self, device: Device, op: &Op, inputs: Inputs, outputs: &[Meta]) -> Result<Outputs> {
+        let first = inputs.first().map(|input| Reference.download(input)).transpose()?;
+        let mut results = Reference.execute(device, op, inputs, outputs)?;
+        if op.is_view() || !results[0].dtype().is_float() {
+            return Ok(results);
+        }
+        let mut values = Reference.download(&results[0])?.to_f64();
+        (self.change)(op, &first.map(|data| data.to_f64()).unwrap_or_default(), &mut values);
+        results[0] = Reference.upload(device, HostData::from_f64(results[0].dtype(), &values), *results[0].shape())?;
+        Ok(results)
+    }
+}
+
+fn wrong(change: Change) -> Device {
+    Device::intern(Wrong { change })
+}
+
+fn settings() -> Settings {
+    Settings::default().cases(128)
+}
+
+/// Exactly these functions fail.
+#[track_caller]
+fn assert_caught(report: &Report, functions: &[&str]) {
+    let caught: Vec<&str> = report.failures().iter().map(|failure| failure.subject.as_str()).collect();
+    assert_eq!(caught, functions, "{report}");
+}
+
+#[test]
+fn a_sum_that_is_off_by_one_unit_in_the_last_place() {
+    let device = wrong(|op, _, values| {
+        if matches!(op, Op::Binary(Binary::Add)) {
+            values.iter_mut().for_each(|value| *value *= 1.0 + f64::from(f32::EPSILON));
+        }
+    });
+    assert_caught(&osnova_conformance::elementwise(device, &settings()), &["add"]);
+}
+
+#[test]
+fn an_exponential_that_is_off_by_six_units_in_the_last_place() {
+    let device = wrong(|op, _, values| {
+        if matches!(op, Op::Unary(Unary::Exp)) {
+            values.iter_mut().for_each(|value| *value *= 1.0 + 6.0 * f64::from(f32::EPSILON));
+        }
+    });
+    assert_caught(&osnova_conformance::elementwise(device, &settings()), &["exp"]);
+}
+
+#[test]
+fn a_product_of_matrices_that_lacks_one_term_in_the_last_row() {
+    let device = wrong(|op, input, values| {
+        if let (Op::Matmul, [.., term], [.., last]) = (op, input, values) {
+            *last -= 0.001 * term;
+        }
+    });
+    assert_caught(&osnova_conformance::contraction(device, &settings()), &["matmul"]);
+}
+
+#[test]
+fn a_maximum_that_drops_nan() {
+    let device = wrong(|op, input, values| {
+        if matches!(op, Op::Reduce { kind: Reduction::Max, .. }) && values.len() == 1 && values[0].is_nan() {
+            values[0] = input.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        }
+    });
+    osnova_conformance::reductions(device, &settings()).assert();
+    assert_caught(&osnova_conformance::special_values(device, &settings()), &["max (special values)"]);
+}
+
+#[test]
+fn a_wrong_part_shows_in_the_composites_made_of_it() {
+    let device = wrong(|op, _, values| {
+        if matches!(op, Op::Unary(Unary::Ln)) {
+            values.iter_mut().for_each(|value| *value += 0.01);
+        }
+    });
+    let report = osnova_conformance::composites(device, &settings());
+    assert_caught(&report, &["logsumexp", "log_softmax", "cross_entropy"]);
+}
+
+#[test]
+fn a_wrong_function_has_a_wrong_gradient() {
+    // tanh is off by so little that a loose tolerance on values would pass, but its slope is off by 1e-3.
+    let device = wrong(|op, input, values| {
+        if matches!(op, Op::Unary(Unary::Tanh)) {
+            values.iter_mut().zip(input).for_each(|(value, input)| *value += 1e-6 * (1000.0 * input).sin());
+        }
+    });
+    let report = osnova_conformance::gradients(device, &settings());
+    assert!(report.failures().iter().any(|failure| failure.subject == "tanh (gradient)"), "{report}");
+}
+
+/// Storage of [`Careless`]: its values can be written while other tensors share them.
+#[derive(Clone)]
+struct Shared(Arc<Mutex<HostData>>);
+
+/// The elements at `positions`.
+fn pick(data: &HostData, positions: &[usize]) -> HostData {
+    match data {
+        HostData::F64(values) => HostData::F64(positions.iter().map(|&at| values[at]).collect()),
+        HostData::I64(values) => HostData::I64(positions.iter().map(|&at| values[at]).collect()),
+        HostData::Bool(values) => HostData::Bool(positions.iter().map(|&at| values[at]).collect()),
+        other => panic!("no {}", other.dtype()),
+    }
+}
+
+/// What [`Careless`] does wrong.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    /// Nothing: the control.
+    None,
+    /// `neg` writes into its input's storage although others hold it.
+    WritesInPlace,
+    /// Reads elements one after another from the start of the storage, whatever the layout says.
+    IgnoresStrides,
+    /// An index out of range is taken modulo the size.
+    WrapsIndices,
+    /// An index out of range panics.
+    Panics,
+    /// Each call gives slightly other bits.
+    Forgets,
+}
+
+/// A device for f64 and i64 that runs everything on the oracle, but for one fault.
+#[derive(Debug)]
+struct Careless {
+    fault: Fault,
+    calls: Mutex<u64>,
+}
+
+impl Careless {
+    fn read(&self, tensor: &Tensor) -> HostData {
+        let Shared(values) = tensor.storage::<Shared>().unwrap();
+        let values = values.lock().unwrap();
+        let positions: Vec<usize> = match self.fault {
+            Fault::IgnoresStrides => (0..tensor.count()).map(|index| index % values.len()).collect(),
+            _ => tensor.layout().positions().collect(),
+        };
+        pick(&values, &positions)
+    }
+
+    fn store(device: Device, data: HostData, shape: Shape) -> Tensor {
+        Tensor::from_parts(device, Layout::contiguous(shape), data.dtype(), Shared(Arc::new(Mutex::new(data))))
+    }
+}
+
+impl Backend for Careless {
+    fn name(&self) -> String {
+        format!("careless ({:?})", self.fault)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new(osnova_tensor::DTypeSet::of(&[DType::F64, DType::I64, DType::Bool]))
+    }
+
+    fn upload(&self, device: Device, data: HostData, shape: Shape) -> Result<Tensor> {
+        Ok(Self::store(device, data, shape))
+    }
+
+    fn download(&self, tensor: &Tensor) -> Result<HostData> {
+        Ok(self.read(tensor))
+    }
+
+    fn execute(&self, device: Device, op: &Op, inputs: Inputs, outputs: &[Meta]) -> Result<Outputs> {
+        if op.is_view()
+            && let Some(view) = view::<Shared>(op, &inputs[0])
+        {
+            return Ok(Outputs::from_iter([view]));
+        }
+        if let (Fault::WritesInPlace, Op::Unary(Unary::Neg), DType::F64) = (self.fault, op, outputs[0].dtype) {
+            let Shared(values) = inputs[0].storage::<Shared>().unwrap();
+            if let HostData::F64(values) = &mut *values.lock().unwrap() {
+                values.iter_mut().for_each(|value| *value = -*value);
+            }
+            return Ok(Outputs::from_iter([inputs[0].clone()]));
+        }
+        let mut plain = Inputs::new();
+        for (index, input) in inputs.iter().enumerate() {
+            let mut data = self.read(input);
+            if let (Op::IndexSelect { axis }, 1, HostData::I64(values)) = (op, index, &mut data) {
+                let size = inputs[0].shape()[*axis] as i64;
+                match self.fault {
+                    Fault::WrapsIndices => values.iter_mut().for_each(|value| *value = value.rem_euclid(size)),
+                    Fault::Panics if values.iter().any(|value| !(0..size).contains(value)) => {
+                        panic::resume_unwind(Box::new("an index out of range"));
+                    }
+                    _ => {}
+                }
+            }
+            plain.push(Reference.upload(Device::reference(), data, *input.shape())?);
+        }
+        let results = Reference.execute(Device::reference(), op, plain, outputs)?;
+        let store = |result: Tensor| {
+            let mut data = result.to_host()?;
+            if let (Fault::Forgets, Op::Reduce { kind: Reduction::Sum, .. }, HostData::F64(values)) =
+                (self.fault, op, &mut data)
+            {
+                let mut calls = self.calls.lock().unwrap();
+                *calls += 1;
+                // Within the tolerance, but not the same twice.
+                values.iter_mut().for_each(|value| *value *= 1.0 + (*calls % 2) as f64 * f64::EPSILON);
+            }
+            Ok(Self::store(device, data, *result.shape()))
+        };
+        results.into_iter().map(store).collect()
+    }
+}
+
+fn careless(fault: Fault) -> Device {
+    Device::intern(Careless { fault, calls: Mutex::new(0) })
+}
+
+#[test]
+fn without_a_fault_it_passes() {
+    osnova_conformance::run_all(careless(Fault::None), &Settings::default().cases(16)).assert();
+}
+
+#[test]
+fn a_kernel_that_writes_into_a_shared_input() {
+    let report = osnova_conformance::elementwise(careless(Fault::WritesInPlace), &settings());
+    let neg = report.failures().iter().find(|failure| failure.subject == "neg").expect("neg fails");
+    assert!(neg.problem.contains("another handle was alive") || neg.problem.contains("a view of"), "{neg}");
+}
+
+#[test]
+fn a_device_that_ignores_strides() {
+    let report = osnova_conformance::movement(careless(Fault::IgnoresStrides), &settings());
+    assert!(report.failures().len() >= 5, "{report}");
+}
+
+#[test]
+fn an_index_out_of_range_that_is_not_refused() {
+    let report = osnova_conformance::bad_input(careless(Fault::WrapsIndices), &settings());
+    assert_caught(&report, &["index_select (bad input)"]);
+    assert!(report.failures()[0].problem.contains("it was not refused"), "{report}");
+}
+
+#[test]
+fn an_index_out_of_range_that_panics() {
+    let report = osnova_conformance::bad_input(careless(Fault::Panics), &settings());
+    // Weighted cross-entropy selects by its targets.
+    assert_caught(&report, &["index_select (bad input)", "cross_entropy (bad input)"]);
+    assert!(report.failures()[0].problem.contains("it panicked: an index out of range"), "{report}");
+}
+
+#[test]
+fn sums_that_differ_from_run_to_run() {
+    let report = osnova_conformance::reductions(careless(Fault::Forgets), &settings());
+    let sum = report.failures().iter().find(|failure| failure.subject == "sum").expect("sum fails");
+    assert!(sum.problem.contains("other bits"), "{sum}");
+}
+
+#[test]
+fn a_failing_case_is_simple_and_repeats() {
+    let device = wrong(|op, _, values| {
+        if matches!(op, Op::Unary(Unary::Sin)) && values.len() >= 3 {
+            values[2] += 1.0;
+        }
+    });
+    let report = osnova_conformance::elementwise(device, &settings());
+    assert_caught(&report, &["sin"]);
+    let failure = &report.failures()[0];
+    // Three elements are the fewest that fail, and the layout does not matter.
+    assert!(failure.case.contains("f32[3") && failure.case.contains("contiguous"), "{failure}");
+    assert_eq!(failure.to_string().lines().count(), 1);
+    let again = osnova_conformance::repeat(device, &failure.subject, failure.seed);
+    assert_eq!(again.failures()[0].to_string(), failure.to_string());
+    osnova_conformance::repeat(device, "cos", failure.seed).assert();
+    assert!(!osnova_conformance::repeat(device, "no such operation", 0).passed());
+}
+
+#[test]
+fn wrapping_devices_pass() {
+    use osnova_autodiff::AutodiffDevice;
+    let device = Device::reference().autodiff();
+    assert!(device.backend().as_wrapper().map(Wrapper::inner) == Some(Device::reference()));
+    let settings = Settings::default().cases(24);
+    for family in [osnova_conformance::movement, osnova_conformance::elementwise, osnova_conformance::composites] {
+        family(device, &settings).assert();
+    }
+    // One number type for all dtypes: what the oracle stores is what it rounds to.
+    assert_eq!(Number::Float(0.1).to(DType::F32), Number::Float(f64::from(0.1f32)));
+}
