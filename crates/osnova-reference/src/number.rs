@@ -1,6 +1,6 @@
 //! The elements: one type of number for every dtype.
 
-use osnova_tensor::{DType, HostData, Scalar, bf16, f16};
+use osnova_tensor::{DType, Element, HostData, Scalar, bf16, f16};
 use std::cmp::Ordering;
 
 /// An element of any dtype: floats as `f64`, integers and truth values (0 or 1) as `i64`.
@@ -23,8 +23,8 @@ impl Number {
         match (self, dtype) {
             (Float(value), DType::F64) => Float(value),
             (Float(value), DType::F32) => Float(value as f32 as f64),
-            (Float(value), DType::F16) => Float(f16::from_f64(value).to_f64()),
-            (Float(value), DType::BF16) => Float(bf16::from_f64(value).to_f64()),
+            (Float(value), DType::F16) => Float(<f16 as Element>::from_f64(value).to_f64()),
+            (Float(value), DType::BF16) => Float(<bf16 as Element>::from_f64(value).to_f64()),
             (Float(value), DType::I64) => Int(value as i64),
             (Float(value), DType::I32) => Int(value as i32 as i64),
             (Float(value), DType::U32) => Int(value as u32 as i64),

@@ -164,11 +164,44 @@ macro_rules! element {
 element! {
     f32, F32, |x| x as f64, |x| x as f32;
     f64, F64, |x| x, |x| x;
-    f16, F16, |x| x.to_f64(), |x| f16::from_f64(x);
-    bf16, BF16, |x| x.to_f64(), |x| bf16::from_f64(x);
+    f16, F16, |x| x.to_f64(), |x| f16::from_f32(round_to_odd(x));
+    bf16, BF16, |x| x.to_f64(), |x| bf16::from_f32(round_to_odd(x));
     i64, I64, |x| x as f64, |x| x as i64;
     i32, I32, |x| x as f64, |x| x as i32;
     u32, U32, |x| x as f64, |x| x as u32;
     u8, U8, |x| x as f64, |x| x as u8;
     bool, Bool, |x| x as u8 as f64, |x| x != 0.0;
+}
+
+/// A double as a single whose last bit is 1 where anything was lost, so that rounding once more, to a half type, gives what
+/// rounding the double directly would (Boldo & Melquiond 2008). `half` itself looks at the upper 32 bits of a double alone
+/// and so takes numbers just beside the middle for the middle.
+fn round_to_odd(value: f64) -> f32 {
+    let nearest = value as f32;
+    let back = f64::from(nearest);
+    if back == value || !nearest.is_finite() || value.is_nan() || nearest.to_bits() & 1 == 1 {
+        return nearest;
+    }
+    if back > value { nearest.next_down() } else { nearest.next_up() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubles_round_once_to_half_types() {
+        // 938 lies in the middle of the bf16 neighbours 936 and 940.
+        assert_eq!(<bf16 as Element>::from_f64(938.0).to_f32(), 936.0);
+        assert_eq!(<bf16 as Element>::from_f64(938.000_000_1).to_f32(), 940.0);
+        assert_eq!(<bf16 as Element>::from_f64(-938.000_000_1).to_f32(), -940.0);
+        assert_eq!(<bf16 as Element>::from_f64(937.999_999_9).to_f32(), 936.0);
+        // 2049 lies in the middle of the f16 neighbours 2048 and 2050.
+        assert_eq!(<f16 as Element>::from_f64(2049.0).to_f32(), 2048.0);
+        assert_eq!(<f16 as Element>::from_f64(2049.000_000_01).to_f32(), 2050.0);
+        for value in [0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, 1e300, 1e-300] {
+            assert_eq!(<f16 as Element>::from_f64(value).to_f64(), f16::from_f32(value as f32).to_f64());
+        }
+        assert!(<f16 as Element>::from_f64(f64::NAN).is_nan());
+    }
 }

@@ -83,6 +83,9 @@ impl Walk {
 
     #[inline]
     fn walk(&self, base: isize, start: usize, length: usize, run: &mut impl FnMut(usize, usize, isize)) {
+        if length == 0 {
+            return;
+        }
         let &(inner_size, inner_stride) = &self.axes[self.axes.len() - 1];
         let outer = &self.axes[..self.axes.len() - 1];
         let mut index = [0usize; MAX_RANK];
