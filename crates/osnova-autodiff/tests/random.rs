@@ -23,7 +23,7 @@ fn laid_out(shape: &[usize], layout: u8, seed: u64) -> Result<Tensor> {
         // Every second element of a wider tensor, backwards.
         2 => {
             let mut wider = shape.to_vec();
-            wider[rank - 1] = 2 * wider[rank - 1];
+            wider[rank - 1] *= 2;
             normal(&wider)?.slice(-1, .., -2)
         }
         // From the middle of a longer one.
