@@ -12,7 +12,7 @@ const CHUNK: usize = 4096;
 
 pub(crate) fn full(device: Device, value: Scalar, meta: &Meta) -> Tensor {
     with_native!(meta.dtype, T => create::<T>(device, meta, |out| {
-        out.fill(if T::FLOAT { T::from_f64(value.to_f64()) } else { T::from_i64(value.to_i64()) });
+        out.fill(if T::FLOAT { <T as Native>::from_f64(value.to_f64()) } else { <T as Native>::from_i64(value.to_i64()) });
     }))
 }
 
@@ -20,9 +20,9 @@ pub(crate) fn arange(device: Device, start: Scalar, step: Scalar, meta: &Meta) -
     with_native!(meta.dtype, T => create::<T>(device, meta, |out| {
         for (index, slot) in out.iter_mut().enumerate() {
             *slot = if T::FLOAT {
-                T::from_f64(start.to_f64() + index as f64 * step.to_f64())
+                <T as Native>::from_f64(start.to_f64() + index as f64 * step.to_f64())
             } else {
-                T::from_i64(start.to_i64().wrapping_add((index as i64).wrapping_mul(step.to_i64())))
+                <T as Native>::from_i64(start.to_i64().wrapping_add((index as i64).wrapping_mul(step.to_i64())))
             };
         }
     }))

@@ -62,8 +62,8 @@ pub(crate) fn pad(
 ) -> Tensor {
     with_native!(meta.dtype, T => create::<T>(device, meta, |out| {
         let value = match value {
-            Scalar::Int(value) if !T::FLOAT => T::from_i64(value),
-            value => T::from_f64(value.to_f64()),
+            Scalar::Int(value) if !T::FLOAT => <T as Native>::from_i64(value),
+            value => <T as Native>::from_f64(value.to_f64()),
         };
         out.fill(value);
         let starts: Vec<usize> = padding.iter().map(|&(before, _)| before).collect();
