@@ -86,7 +86,7 @@ struct Batch {
 }
 
 /// An optimizer but for its name.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Core<R> {
     pub(crate) rule: R,
     pub(crate) learning_rate: f64,
@@ -95,6 +95,17 @@ pub(crate) struct Core<R> {
     slots: Vec<Slot>,
     /// Stands in for a parameter while the device works on it.
     placeholder: Option<Tensor>,
+}
+
+impl<R: Debug> Debug for Core<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Optimizer")
+            .field("rule", &self.rule)
+            .field("learning_rate", &self.learning_rate)
+            .field("weight_decay", &self.weight_decay)
+            .field("groups", &self.groups)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<R: Rule> Core<R> {

@@ -1,0 +1,348 @@
+//! What an optimizer promises: in place, exact resumption, groups, typed errors, nothing lost.
+
+use osnova_autodiff::AutodiffDevice;
+use osnova_cpu::CpuDevice;
+use osnova_cpu::memory::{memory_statistics, reset_peak};
+use osnova_nn::{Forward, Linear, Module, Relu, Sequential};
+use osnova_optim::{
+    Adam, AdamW, Group, Norm, Optimizer, Schedule, Sgd, clip_by, clip_by_norm, clip_by_value, schedules, total_norm,
+};
+use osnova_tensor::{DType, Device, Error, Generator, Gradients, Result, Tensor};
+use proptest::prelude::*;
+
+fn model(seed: u64, device: Device) -> Sequential {
+    let generator = Generator::new(seed);
+    Sequential::new()
+        .with(Linear::new(3, 8, &generator, device).unwrap())
+        .with(Relu::default())
+        .with(Linear::new(8, 1, &generator, device).unwrap())
+}
+
+fn loss(model: &dyn Forward, step: u64) -> Result<Tensor> {
+    let generator = Generator::new(1000 + step);
+    let input = Tensor::normal([16, 3], 0.0, 1.0, DType::F32, &generator, Device::cpu())?;
+    let target = input.sum(1, true)?.sin()?;
+    (model.forward(&input)? - target)?.square()?.mean(.., false)
+}
+
+fn train(model: &mut Sequential, optimizer: &mut dyn Optimizer, steps: std::ops::Range<u64>) {
+    for step in steps {
+        let gradients = loss(model, step).unwrap().backward().unwrap();
+        optimizer.step(model, &gradients).unwrap();
+    }
+}
+
+fn values(model: &dyn Module) -> Vec<Vec<f32>> {
+    model.parameters().iter().map(|parameter| parameter.to_vec::<f32>().unwrap()).collect()
+}
+
+fn all() -> [Box<dyn Optimizer>; 5] {
+    [
+        Box::new(Sgd::new(0.2)),
+        Box::new(Sgd::new(0.02).momentum(0.9).nesterov(true)),
+        Box::new(Adam::new(0.01)),
+        Box::new(AdamW::new(0.01)),
+        Box::new(AdamW::new(0.01).amsgrad(true)),
+    ]
+}
+
+#[test]
+fn every_optimizer_learns() {
+    for mut optimizer in all() {
+        let mut model = model(1, Device::cpu().autodiff());
+        let before = loss(&model, 0).unwrap().item().unwrap();
+        train(&mut model, &mut optimizer, 0..300);
+        let after = loss(&model, 0).unwrap().item().unwrap();
+        assert!(after < 0.5 * before, "{optimizer:?}: {before} to {after}");
+        assert!(model.parameters().iter().all(|parameter| parameter.is_tracked()));
+    }
+}
+
+#[test]
+fn training_goes_on_bit_by_bit_from_saved_state() {
+    let device = Device::cpu().autodiff();
+    for (mut straight, mut resumed) in all().into_iter().zip(all()) {
+        let mut first = model(2, device);
+        train(&mut first, &mut straight, 0..10);
+        let (weights, state) = (first.state_dict(), straight.state_dict());
+        straight.set_learning_rate(0.003);
+        train(&mut first, &mut straight, 10..20);
+
+        let mut second = model(77, device);
+        second.load_state_dict(&weights).unwrap();
+        resumed.set_learning_rate(123.0);
+        resumed.load_state_dict(&second, &state).unwrap();
+        assert_ne!(resumed.learning_rate(), 123.0);
+        resumed.set_learning_rate(0.003);
+        train(&mut second, &mut resumed, 10..20);
+        assert_eq!(values(&first), values(&second), "{straight:?}");
+    }
+}
+
+#[test]
+fn state_is_named_after_the_parameters() {
+    let mut model = model(3, Device::cpu().autodiff());
+    let mut optimizer = Adam::new(0.01).amsgrad(true);
+    assert!(optimizer.state_dict().tensors.is_empty());
+    model.parameters_mut()[3].freeze();
+    train(&mut model, &mut optimizer, 0..2);
+    let state = optimizer.state_dict();
+    let names: Vec<&str> = state.tensors.names().collect();
+    assert_eq!(names[..3], ["0.weight.first_moment", "0.weight.second_moment", "0.weight.largest_second_moment"]);
+    assert_eq!(names.len(), 9, "a frozen parameter has no state");
+    let steps: Vec<_> = state.steps.iter().map(|(name, steps)| (name.as_str(), *steps)).collect();
+    assert_eq!(steps, [("0.weight", 2), ("0.bias", 2), ("2.weight", 2)]);
+    assert_eq!(state.optimizer, "adam");
+}
+
+#[test]
+fn state_that_does_not_fit_is_refused_whole() {
+    let device = Device::cpu().autodiff();
+    let mut model = model(4, device);
+    let mut optimizer = Adam::new(0.01);
+    train(&mut model, &mut optimizer, 0..2);
+    let good = optimizer.state_dict();
+
+    assert!(matches!(*AdamW::new(0.01).load_state_dict(&model, &good).unwrap_err(), Error::Argument { .. }));
+    let mut bad = good.clone();
+    bad.steps.push(("unknown".to_owned(), 1));
+    bad.tensors.insert("0.bias.first_moment", Tensor::zeros([2], DType::F32, device).unwrap());
+    bad.tensors.insert("stray", Tensor::zeros([2], DType::F32, device).unwrap());
+    let error = optimizer.load_state_dict(&model, &bad).unwrap_err().to_string();
+    for part in ["unexpected unknown.step, stray", "0.bias.first_moment has shape [2] instead of [8]"] {
+        assert!(error.contains(part), "{error}");
+    }
+    let mut missing = good.clone();
+    missing.tensors = good.tensors.iter().skip(1).map(|(name, tensor)| (name, tensor.clone())).collect();
+    assert!(
+        optimizer.load_state_dict(&model, &missing).unwrap_err().to_string().contains("missing 0.weight.first_moment")
+    );
+    assert_eq!(optimizer.state_dict().steps, good.steps, "nothing changed");
+}
+
+#[test]
+fn frozen_parameters_and_those_without_gradient_stay() {
+    let device = Device::cpu().autodiff();
+    let mut model = model(5, device);
+    let mut optimizer = AdamW::new(0.01);
+    model.parameters_mut()[0].freeze();
+    let before = values(&model);
+    train(&mut model, &mut optimizer, 0..3);
+    let middle = values(&model);
+    assert_eq!(before[0], middle[0]);
+    assert!((1..4).all(|index| before[index] != middle[index]));
+    // Unfrozen later it starts its own count: the first step of Adam is the learning rate long, whatever came before.
+    model.unfreeze();
+    train(&mut model, &mut optimizer, 3..4);
+    let after = values(&model);
+    let moved: Vec<f32> = middle[0].iter().zip(&after[0]).map(|(old, new)| (new - old * (1.0 - 1e-4)).abs()).collect();
+    assert!(moved.iter().all(|&moved| moved < 1e-6 || (moved - 0.01).abs() < 1e-4), "{moved:?}");
+    assert_eq!(optimizer.state_dict().steps[0].1, 1);
+    assert_eq!(optimizer.state_dict().steps[1].1, 4);
+}
+
+#[test]
+fn groups_have_their_own_rate_and_decay() {
+    let device = Device::cpu().autodiff();
+    let (mut grouped, mut plain) = (model(6, device), model(6, device));
+    let before = values(&plain);
+    let mut optimizer = Sgd::new(0.1)
+        .weight_decay(0.5)
+        .group(Group::new(|name| name.ends_with("bias")).weight_decay(0.0))
+        .group(Group::new(|name| name == "0.weight").learning_rate_factor(0.0));
+    train(&mut grouped, &mut optimizer, 0..1);
+    train(&mut plain, &mut Sgd::new(0.1), 0..1);
+    let (grouped, plain) = (values(&grouped), values(&plain));
+    assert_eq!(grouped[0], before[0], "a factor of 0");
+    assert_eq!((&grouped[1], &grouped[3]), (&plain[1], &plain[3]), "no decay on biases");
+    for ((grouped, plain), before) in grouped[2].iter().zip(&plain[2]).zip(&before[2]) {
+        assert!((grouped - (plain - 0.1 * 0.5 * before)).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn parameters_and_moments_are_updated_in_place() {
+    let device = Device::cpu().autodiff();
+    let mut model = Linear::new(1024, 2048, &Generator::new(0), device).unwrap();
+    let bytes = 4 * model.parameter_count() as u64;
+    let mut optimizer = Adam::new(0.01);
+    let input = Tensor::ones([1, 1024], DType::F32, device).unwrap();
+    let gradients = model.forward(&input).unwrap().sum(.., false).unwrap().backward().unwrap();
+    optimizer.step(&mut model, &gradients).unwrap();
+    let before = memory_statistics().in_use as u64;
+    reset_peak();
+    optimizer.step(&mut model, &gradients).unwrap();
+    let peak = memory_statistics().peak as u64;
+    // Other tests of this process take some room of their own, but less than this model.
+    assert!(peak < before + bytes / 2, "{before} to {peak}, the parameters take {bytes}");
+}
+
+#[test]
+fn updates_leave_copies_alone() {
+    let device = Device::cpu().autodiff();
+    let mut model = model(7, device);
+    let mut optimizer = Adam::new(0.01);
+    train(&mut model, &mut optimizer, 0..1);
+    let (copy, weights, state) = (model.inference().unwrap(), model.state_dict(), optimizer.state_dict());
+    let before = values(&copy);
+    let moment = state.tensors.get("0.weight.first_moment").unwrap().to_vec::<f32>().unwrap();
+    train(&mut model, &mut optimizer, 1..3);
+    assert_ne!(values(&model), before);
+    assert_eq!(values(&copy), before);
+    assert_eq!(weights.get("0.weight").unwrap().to_vec::<f32>().unwrap(), before[0]);
+    assert_eq!(state.tensors.get("0.weight.first_moment").unwrap().to_vec::<f32>().unwrap(), moment);
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_and_changes_nothing() {
+    let device = Device::cpu().autodiff();
+    let mut model = model(8, device);
+    let before = values(&model);
+    let gradients = loss(&model, 0).unwrap().backward().unwrap();
+    let refused: [Box<dyn Optimizer>; 9] = [
+        Box::new(Sgd::new(f64::NAN)),
+        Box::new(Sgd::new(-0.1)),
+        Box::new(Adam::new(f64::INFINITY)),
+        Box::new(Adam::new(0.1).betas(1.0, 0.9)),
+        Box::new(Adam::new(0.1).epsilon(-1.0)),
+        Box::new(AdamW::new(0.1).weight_decay(f64::NAN)),
+        Box::new(Sgd::new(0.1).nesterov(true)),
+        Box::new(Sgd::new(0.1).momentum(-0.5)),
+        Box::new(Sgd::new(0.1).group(Group::new(|_| true).learning_rate_factor(f64::NAN))),
+    ];
+    for mut optimizer in refused {
+        let error = optimizer.step(&mut model, &gradients).unwrap_err();
+        assert!(matches!(*error, Error::Argument { .. }), "{error}");
+    }
+    let mut optimizer = Adam::new(0.1);
+    // No gradients, or those of another model.
+    assert!(matches!(*optimizer.step(&mut model, &Gradients::new()).unwrap_err(), Error::Gradient { .. }));
+    let other = loss(&self::model(9, device), 0).unwrap().backward().unwrap();
+    assert!(matches!(*optimizer.step(&mut model, &other).unwrap_err(), Error::Gradient { .. }));
+    // Gradients of the wrong shape or dtype.
+    for tensor in [Tensor::zeros([2], DType::F32, Device::cpu()), Tensor::zeros([8], DType::F64, Device::cpu())] {
+        let mut wrong = gradients.clone();
+        wrong.insert(model.parameters()[1].node_id().unwrap(), tensor.unwrap());
+        let error = optimizer.step(&mut model, &wrong).unwrap_err();
+        assert!(error.to_string().contains("0.bias"), "{error}");
+    }
+    assert_eq!(values(&model), before);
+    optimizer.step(&mut model, &gradients).unwrap();
+    let mut wider = Sequential::new().with(Linear::new(3, 1, &Generator::new(0), device).unwrap());
+    let gradients = loss(&wider, 0).unwrap().backward().unwrap();
+    assert!(matches!(*optimizer.step(&mut wider, &gradients).unwrap_err(), Error::Argument { .. }));
+}
+
+#[test]
+fn a_rate_over_the_limit_diverges_and_one_below_converges() {
+    // f = x² has curvature 2: gradient descent is stable up to a learning rate of 1.
+    let device = Device::cpu().autodiff();
+    for (learning_rate, stable) in [(0.1, true), (0.95, true), (1.05, false)] {
+        let mut x = osnova_nn::Param::new(Tensor::new([3.0, 4.0], device).unwrap()).unwrap();
+        #[derive(Module)]
+        struct Point {
+            x: osnova_nn::Param,
+        }
+        let gradients = x.square().unwrap().sum(.., false).unwrap().backward().unwrap();
+        assert_eq!(
+            gradients.get(&x).unwrap().to_vec::<f64>().unwrap(),
+            [6.0, 8.0],
+            "the textbook's gradient at (3, 4)"
+        );
+        x.unfreeze();
+        let mut point = Point { x };
+        let mut optimizer = Sgd::new(learning_rate);
+        for _ in 0..100 {
+            let gradients = point.x.square().unwrap().sum(.., false).unwrap().backward().unwrap();
+            optimizer.step(&mut point, &gradients).unwrap();
+        }
+        let distance = point.x.square().unwrap().sum(.., false).unwrap().item().unwrap();
+        assert_eq!(distance < 25.0, stable, "{learning_rate}: {distance}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn clipping_bounds_the_norm_and_keeps_the_direction(
+        seed: u64, scale in 1e-3..1e3_f64, max_norm in 1e-2..1e2_f64, kind in 0..4_usize,
+    ) {
+        let norm = [Norm::L1, Norm::L2, Norm::P(2.5), Norm::Infinity][kind];
+        let (plain, device) = (Device::cpu(), Device::cpu().autodiff());
+        let generator = Generator::new(seed);
+        let mut gradients = Gradients::new();
+        let mut leaves = Vec::new();
+        let mut before = Vec::new();
+        for shape in [&[3, 2][..], &[4], &[], &[0]] {
+            let gradient = Tensor::normal(shape, 0.0, scale, DType::F64, &generator, plain).unwrap();
+            let leaf = gradient.to_device(device).unwrap().into_tracked().unwrap();
+            before.extend(gradient.to_vec::<f64>().unwrap());
+            gradients.insert(leaf.node_id().unwrap(), gradient);
+            leaves.push(leaf);
+        }
+        let total = clip_by(&mut gradients, max_norm, norm).unwrap().item().unwrap();
+        let after = total_norm(&gradients, norm).unwrap().item().unwrap();
+        let factor = (max_norm / (total + 1e-6)).min(1.0);
+        prop_assert!(after <= max_norm * (1.0 + 1e-9), "{} over {}", after, max_norm);
+        prop_assert!((after - total * factor).abs() <= 1e-9 * total);
+        let values: Vec<f64> = leaves.iter().flat_map(|leaf| gradients.get(leaf).unwrap().to_vec::<f64>().unwrap()).collect();
+        for (after, before) in values.iter().zip(&before) {
+            prop_assert!((after - before * factor).abs() <= 1e-12 * before.abs());
+        }
+        clip_by_value(&mut gradients, 0.01).unwrap();
+        let values: Vec<f64> = leaves.iter().flat_map(|leaf| gradients.get(leaf).unwrap().to_vec::<f64>().unwrap()).collect();
+        prop_assert!(values.iter().all(|value| value.abs() <= 0.01));
+    }
+
+    #[test]
+    fn schedules_stay_between_their_bounds(step in 0..5000_u64, steps in 1..1000_u64, rate in 1e-5..10.0_f64) {
+        let bounded: [Box<dyn Schedule>; 9] = [
+            Box::new(schedules::Constant { learning_rate: rate }),
+            Box::new(schedules::Step { learning_rate: rate, size: steps, gamma: 0.5 }),
+            Box::new(schedules::MultiStep { learning_rate: rate, milestones: vec![steps, 2 * steps], gamma: 0.1 }),
+            Box::new(schedules::Exponential { learning_rate: rate, gamma: 0.99 }),
+            Box::new(schedules::Linear::warm_up(rate, steps)),
+            Box::new(schedules::Polynomial { learning_rate: rate, steps, power: 2.0 }),
+            Box::new(schedules::Cosine { learning_rate: rate, minimum: 0.0, steps }),
+            Box::new(schedules::CosineRestarts { learning_rate: rate, minimum: 0.0, steps, factor: 2 }),
+            Box::new(schedules::OneCycle::new(rate, steps)),
+        ];
+        for schedule in bounded {
+            let value = schedule.learning_rate(step);
+            prop_assert!((0.0..=rate * (1.0 + 1e-12)).contains(&value), "{schedule:?} at {step}: {value}");
+        }
+    }
+}
+
+#[test]
+fn schedules_survive_degenerate_settings() {
+    let degenerate: [Box<dyn Schedule>; 5] = [
+        Box::new(schedules::Step { learning_rate: 0.1, size: 0, gamma: 0.5 }),
+        Box::new(schedules::Linear { learning_rate: 0.1, start_factor: 0.0, end_factor: 1.0, steps: 0 }),
+        Box::new(schedules::CosineRestarts { learning_rate: 0.1, minimum: 0.0, steps: 0, factor: 0 }),
+        Box::new(schedules::OneCycle::new(0.1, 0)),
+        Box::new(schedules::warm_up_cosine(0.1, 0, 0)),
+    ];
+    for schedule in degenerate {
+        for step in [0, 1, 7, u64::MAX] {
+            assert!(schedule.learning_rate(step).is_finite(), "{schedule:?} at {step}");
+        }
+    }
+    let function = schedules::FromFunction(|step| 1.0 / (step + 1) as f64);
+    assert_eq!(function.learning_rate(3), 0.25);
+}
+
+#[test]
+fn clipping_refuses_what_makes_no_sense() {
+    assert!(matches!(*clip_by_norm(&mut Gradients::new(), 1.0).unwrap_err(), Error::Gradient { .. }));
+    let model = model(1, Device::cpu().autodiff());
+    let mut gradients = loss(&model, 0).unwrap().backward().unwrap();
+    let before = total_norm(&gradients, Norm::L2).unwrap().item().unwrap();
+    for max_norm in [0.0, -1.0, f64::NAN] {
+        assert!(matches!(*clip_by_norm(&mut gradients, max_norm).unwrap_err(), Error::Argument { .. }));
+    }
+    assert!(clip_by(&mut gradients, 1.0, Norm::P(0.0)).is_err());
+    assert!(clip_by_value(&mut gradients, -1.0).is_err() && clip_by_value(&mut gradients, f64::NAN).is_err());
+    assert_eq!(total_norm(&gradients, Norm::L2).unwrap().item().unwrap(), before);
+}
