@@ -98,12 +98,22 @@ pub(crate) struct Metadata {
     version: u32,
     step: u64,
     epoch: u64,
-    files: BTreeMap<String, FileRecord>,
+    files: Files,
     random: Vec<(String, RandomState)>,
     #[serde(with = "numbers")]
     pub(crate) metrics: BTreeMap<String, f64>,
     parts: BTreeMap<String, Value>,
     metadata: Value,
+}
+
+/// The files beside it: these two and no others.
+#[derive(Serialize, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct Files {
+    #[serde(rename = "model.safetensors")]
+    model: FileRecord,
+    #[serde(rename = "training.safetensors")]
+    training: FileRecord,
 }
 
 #[derive(Serialize, Deserialize, PartialEq)]
@@ -382,16 +392,16 @@ impl Checkpoint {
     }
 
     fn write_into(&self, directory: &Path) -> Result<()> {
-        let mut files = BTreeMap::new();
-        for (name, tensors) in [(MODEL_FILE, &self.model), (TRAINING_FILE, &self.training)] {
+        let write = |name: &str, tensors: &StoredMap| -> Result<FileRecord> {
             let path = directory.join(name);
             let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
             let mut draft = Draft::inside_temporary(&path)?;
             tensors::write(&mut draft, &path, tensors, &metadata)?;
             let sealed = draft.seal()?;
             write_hash(&path, &sealed.hash)?;
-            files.insert(name.to_owned(), FileRecord { bytes: sealed.bytes, sha256: sealed.hash.clone() });
-        }
+            Ok(FileRecord { bytes: sealed.bytes, sha256: sealed.hash.clone() })
+        };
+        let files = Files { model: write(MODEL_FILE, &self.model)?, training: write(TRAINING_FILE, &self.training)? };
         let metadata = Metadata {
             format: FORMAT.to_owned(),
             version: VERSION,
@@ -426,22 +436,14 @@ impl Checkpoint {
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let metadata = read_metadata(path)?;
-        let read = |name: &str| -> Result<StoredMap> {
-            let file = path.join(name);
-            let record = metadata.files.get(name).ok_or_else(|| CheckpointError::Metadata {
-                file: path.join(METADATA_FILE),
-                problem: format!("it does not list {name}"),
-            })?;
-            let expected = [record.sha256.clone()];
-            let content = tensors::read_verified(&file, &path.join(METADATA_FILE), Some(&expected))?;
-            Ok(content.tensors.into_iter().map(|(name, tensor)| (name, Stored::Host(tensor))).collect())
-        };
+        let model = read_tensors(path, MODEL_FILE, &metadata.files.model)?;
+        let training = read_tensors(path, TRAINING_FILE, &metadata.files.training)?;
         Ok(Self {
             source: path.to_owned(),
             step: metadata.step,
             epoch: metadata.epoch,
-            model: read(MODEL_FILE)?,
-            training: read(TRAINING_FILE)?,
+            model: stored(model),
+            training: stored(training),
             random: metadata.random,
             parts: metadata.parts,
             metrics: metadata.metrics,
@@ -560,13 +562,20 @@ mod numbers {
     }
 }
 
-/// What a file inside a checkpoint is read as; used by the directory to verify without keeping.
+/// Reads a file of a checkpoint and verifies that it is the one `checkpoint.json` means.
+fn read_tensors(checkpoint: &Path, name: &str, record: &FileRecord) -> Result<TensorFile> {
+    let expected = [record.sha256.clone()];
+    tensors::read_verified(&checkpoint.join(name), &checkpoint.join(METADATA_FILE), Some(&expected))
+}
+
+fn stored(file: TensorFile) -> StoredMap {
+    file.tensors.into_iter().map(|(name, tensor)| (name, Stored::Host(tensor))).collect()
+}
+
+/// Verifies a checkpoint, one file in memory at a time.
 pub(crate) fn verify(path: &Path) -> Result<()> {
     let metadata = read_metadata(path)?;
-    for (name, record) in &metadata.files {
-        let file = path.join(name);
-        let expected = [record.sha256.clone()];
-        let _: TensorFile = tensors::read_verified(&file, &path.join(METADATA_FILE), Some(&expected))?;
-    }
+    read_tensors(path, MODEL_FILE, &metadata.files.model)?;
+    read_tensors(path, TRAINING_FILE, &metadata.files.training)?;
     Ok(())
 }

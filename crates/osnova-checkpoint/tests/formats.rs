@@ -77,7 +77,7 @@ fn pytorchs_files_come_back_byte_for_byte() {
 }
 
 #[test]
-fn a_saved_model_is_the_file_pytorch_would_write() {
+fn a_saved_model_holds_what_pytorchs_file_holds() {
     let directory = tempfile::tempdir().unwrap();
     let (path, expected) = (directory.path().join("a"), golden("pytorch_mlp_sequential.safetensors"));
     // A list of layers is named by their places, as PyTorch's `Sequential` does.

@@ -50,7 +50,7 @@ impl Forward for Noisy {
 fn data() -> ArrayDataset {
     let features: Vec<f32> = (0..SAMPLES * 4).map(|index| ((index * 37) % 101) as f32 / 101.0).collect();
     let targets: Vec<f32> = (0..SAMPLES).map(|index| ((index * 17) % 23) as f32 / 23.0).collect();
-    ArrayDataset::regression(features, &[4], targets, 1).unwrap()
+    ArrayDataset::regression(features, [4], targets, 1).unwrap()
 }
 
 struct Run {
