@@ -15,7 +15,7 @@ static DEVICES: Wrappers<&'static Profiled> = Wrappers::new();
 
 /// Adds profiling to [`Device`].
 pub trait ProfiledDevice {
-    /// The device that counts and times every operation on this one, and opens a `tracing` span for each (level `TRACE`, target
+    /// The device that counts and times every operation on this one, and, with the feature `tracing`, opens a span for each (level `TRACE`, target
     /// `osnova`, name `operation`, with the operation's name and the output's shape). An asynchronous device is waited for after each operation.
     ///
     /// Autodiff stays outermost: on a recording device this gives `inner.profiled().autodiff()`, so that the backward pass is counted too. Two
@@ -195,13 +195,14 @@ impl Backend for Profiled {
                 outputs.iter().map(|meta| size(&meta.shape, meta.dtype)).sum(),
             )
         };
-        let span = tracing::trace_span!(
+        #[cfg(feature = "tracing")]
+        let _entered = tracing::trace_span!(
             target: "osnova",
             "operation",
             name = op.name(),
             shape = outputs.first().map(|meta| tracing::field::debug(meta.shape)),
-        );
-        let _entered = span.enter();
+        )
+        .entered();
         let start = Instant::now();
         let results = run(self.inner, op, inputs, outputs)?;
         if self.capabilities().asynchronous {
