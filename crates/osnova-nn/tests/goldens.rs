@@ -169,7 +169,8 @@ fn compare(what: &str, actual: &Tensor, expected: &Tensor) -> Result<(), String>
     let scale = expected.iter().filter(|value| value.is_finite()).fold(0.0_f64, |scale, value| scale.max(value.abs()));
     for (at, (actual, expected)) in actual.iter().zip(&expected).enumerate() {
         let same = actual == expected || actual.is_nan() && expected.is_nan();
-        if !same && !((actual - expected).abs() <= 1e-5 * scale) {
+        let near = (actual - expected).abs() <= 1e-5 * scale;
+        if !same && !near {
             return Err(format!("{what}[{at}]: {actual} instead of {expected}"));
         }
     }

@@ -1,6 +1,7 @@
-//! Keeping gradients in bounds.
+//! Gradients between `backward` and `step`: adding them up, keeping them in bounds.
 
 use osnova_tensor::{DType, Error, Gradients, NodeId, Result, Tensor};
+use std::collections::HashMap;
 
 /// Which norm of all gradients together.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,6 +15,32 @@ pub enum Norm {
     P(f64),
     /// The largest absolute value.
     Infinity,
+}
+
+/// Adds gradients to others of the same parameters, element by element, for a batch in several parts. Divide the losses by
+/// the number of parts first if the whole is to be their mean.
+///
+/// # Errors
+/// Gradients of one parameter that differ in shape or dtype. The total is unchanged then.
+pub fn accumulate(total: &mut Gradients, more: Gradients) -> Result<()> {
+    let known: HashMap<NodeId, &Tensor> = total.iter().collect();
+    let sum = |(id, gradient): (NodeId, &Tensor)| {
+        let Some(known) = known.get(&id) else { return Ok((id, gradient.clone())) };
+        if known.shape() != gradient.shape() {
+            return Err(Error::shape(
+                "accumulate",
+                [*known.shape(), *gradient.shape()],
+                "two gradients of one parameter differ",
+                "Add up gradients of the same model",
+            ));
+        }
+        Ok((id, (*known + gradient)?))
+    };
+    let sums: Vec<(NodeId, Tensor)> = more.iter().map(sum).collect::<Result<_>>()?;
+    for (id, gradient) in sums {
+        total.insert(id, gradient);
+    }
+    Ok(())
 }
 
 /// Scales all gradients by one factor so that their length (L2 norm, as if they were one vector) is at most `max_norm`,

@@ -3,7 +3,7 @@
 //! - [`Optimizer`]: [`Sgd`], [`Adam`], [`AdamW`], in order of increasing complexity. A step is one operation for the whole
 //!   model, which updates parameters and moments in place.
 //! - [`Schedule`]: the learning rate as a pure function of the step.
-//! - [`clip_by_norm`] and [`clip_by_value`] keep gradients in bounds, on the device.
+//! - [`clip_by_norm`] and [`clip_by_value`] keep gradients in bounds, on the device; [`accumulate`] adds them up.
 //!
 //! ```
 //! use osnova_autodiff::AutodiffDevice;
@@ -35,7 +35,7 @@ pub mod schedules;
 mod sgd;
 
 pub use adam::{Adam, AdamW};
-pub use clip::{Norm, clip_by, clip_by_norm, clip_by_value, total_norm};
+pub use clip::{Norm, accumulate, clip_by, clip_by_norm, clip_by_value, total_norm};
 pub use core::Group;
 pub use optimizer::{Optimizer, OptimizerState};
 pub use schedules::Schedule;

@@ -5,7 +5,8 @@ use osnova_cpu::CpuDevice;
 use osnova_cpu::memory::{memory_statistics, reset_peak};
 use osnova_nn::{Forward, Linear, Module, Relu, Sequential};
 use osnova_optim::{
-    Adam, AdamW, Group, Norm, Optimizer, Schedule, Sgd, clip_by, clip_by_norm, clip_by_value, schedules, total_norm,
+    Adam, AdamW, Group, Norm, Optimizer, Schedule, Sgd, accumulate, clip_by, clip_by_norm, clip_by_value, schedules,
+    total_norm,
 };
 use osnova_tensor::{DType, Device, Error, Generator, Gradients, Result, Tensor};
 use proptest::prelude::*;
@@ -167,12 +168,13 @@ fn parameters_and_moments_are_updated_in_place() {
     let bytes = 4 * model.parameter_count() as u64;
     let mut optimizer = Adam::new(0.01);
     let input = Tensor::ones([1, 1024], DType::F32, device).unwrap();
-    let gradients = model.forward(&input).unwrap().sum(.., false).unwrap().backward().unwrap();
-    optimizer.step(&mut model, &gradients).unwrap();
-    let before = memory_statistics().in_use as u64;
+    let gradients = |model: &Linear| model.forward(&input).unwrap().sum(.., false).unwrap().backward().unwrap();
+    optimizer.step(&mut model, &gradients(&model)).unwrap();
+    let second = gradients(&model);
+    let before = memory_statistics().bytes_in_use as u64;
     reset_peak();
-    optimizer.step(&mut model, &gradients).unwrap();
-    let peak = memory_statistics().peak as u64;
+    optimizer.step(&mut model, &second).unwrap();
+    let peak = memory_statistics().peak_bytes_in_use as u64;
     // Other tests of this process take some room of their own, but less than this model.
     assert!(peak < before + bytes / 2, "{before} to {peak}, the parameters take {bytes}");
 }
@@ -228,6 +230,8 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() {
     }
     assert_eq!(values(&model), before);
     optimizer.step(&mut model, &gradients).unwrap();
+    // The parameters have moved: gradients of where they were serve once.
+    assert!(matches!(*optimizer.step(&mut model, &gradients).unwrap_err(), Error::Gradient { .. }));
     let mut wider = Sequential::new().with(Linear::new(3, 1, &Generator::new(0), device).unwrap());
     let gradients = loss(&wider, 0).unwrap().backward().unwrap();
     assert!(matches!(*optimizer.step(&mut wider, &gradients).unwrap_err(), Error::Argument { .. }));
@@ -331,6 +335,27 @@ fn schedules_survive_degenerate_settings() {
     }
     let function = schedules::FromFunction(|step| 1.0 / (step + 1) as f64);
     assert_eq!(function.learning_rate(3), 0.25);
+}
+
+#[test]
+fn accumulated_gradients_are_those_of_the_sum() {
+    let device = Device::cpu().autodiff();
+    let model = model(3, device);
+    let together = (loss(&model, 0).unwrap() + loss(&model, 1).unwrap()).unwrap().backward().unwrap();
+    let mut total = Gradients::new();
+    for step in 0..2 {
+        accumulate(&mut total, loss(&model, step).unwrap().backward().unwrap()).unwrap();
+    }
+    for parameter in model.parameters() {
+        let (sum, whole) = (total.get(parameter).unwrap(), together.get(parameter).unwrap());
+        let difference = (sum - whole).unwrap().abs().unwrap().max(.., false).unwrap().item().unwrap();
+        assert!(difference < 1e-6, "{difference}");
+    }
+    let before = total.len();
+    let mut wrong = Gradients::new();
+    let id = model.parameters()[0].node_id().unwrap();
+    wrong.insert(id, Tensor::zeros([7], DType::F32, Device::cpu()).unwrap());
+    assert!(accumulate(&mut total, wrong).is_err() && total.len() == before);
 }
 
 #[test]
