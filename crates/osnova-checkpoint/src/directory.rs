@@ -221,14 +221,16 @@ impl CheckpointDirectory {
     /// # Errors
     /// It is damaged: the error says which file. [`load_latest_valid`](Self::load_latest_valid) falls back to an older one.
     pub fn load_latest(&self) -> Result<Option<Checkpoint>> {
-        loop {
-            let Some(entry) = self.latest()? else { return Ok(None) };
-            match entry.load() {
-                // Removed by the saving program since the listing; then a newer one is there.
-                Err(_) if !entry.path.exists() => {}
-                other => return other.map(Some),
+        let mut newest = self.latest()?;
+        while let Some(entry) = newest {
+            let result = entry.load();
+            newest = self.latest()?;
+            // Removed by the saving program since the listing? Then a newer one is there.
+            if result.is_ok() || newest.as_ref() == Some(&entry) || entry.path.exists() {
+                return result.map(Some);
             }
         }
+        Ok(None)
     }
 
     /// Loads the newest checkpoint that is undamaged, and tells what is wrong with the newer ones.
@@ -284,4 +286,32 @@ fn parse(name: &OsStr) -> Option<(u64, u64)> {
         whole.then(|| text.parse().ok()).flatten()
     };
     Some((digits(number)?, digits(step)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nan_is_never_the_best() {
+        for goal in [Goal::Lowest, Goal::Highest] {
+            assert!(!goal.prefers(f64::NAN, 1.0) && !goal.prefers(f64::NAN, f64::NAN) && !goal.prefers(1.0, 1.0));
+            assert!(goal.prefers(1.0, f64::NAN));
+        }
+        assert!(Goal::Lowest.prefers(1.0, 2.0) && Goal::Highest.prefers(2.0, 1.0));
+        let directory = tempfile::tempdir().unwrap();
+        let checkpoints = CheckpointDirectory::create(directory.path())
+            .unwrap()
+            .keep_last(1)
+            .unwrap()
+            .keep_best("accuracy", Goal::Highest);
+        for (step, accuracy) in [f64::NAN, 0.7, 0.9, 0.9, f64::NAN, 0.8].into_iter().enumerate() {
+            let mut checkpoint = Checkpoint::new(step as u64, 0);
+            checkpoint.set_metric("accuracy", accuracy);
+            checkpoints.save(&checkpoint).unwrap();
+        }
+        let steps: Vec<u64> = checkpoints.entries().unwrap().iter().map(CheckpointEntry::step).collect();
+        assert_eq!(steps, [2, 5]);
+        assert_eq!(checkpoints.best().unwrap().unwrap().step(), 2);
+    }
 }

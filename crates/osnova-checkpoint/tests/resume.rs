@@ -246,4 +246,10 @@ fn a_run_taken_back_to_an_older_step_goes_on_from_what_it_saved_last() {
     checkpoints.save(&Checkpoint::new(60, 0)).unwrap();
     assert_eq!(checkpoints.latest().unwrap().unwrap().step(), 60);
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2 + 4);
+    // A link to nowhere under a checkpoint's name: an error, not an endless search.
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("nowhere", directory.path().join("000009-step-9")).unwrap();
+        assert!(matches!(checkpoints.load_latest(), Err(CheckpointError::Missing { .. })));
+    }
 }
