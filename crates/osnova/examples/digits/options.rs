@@ -1,0 +1,187 @@
+//! What can be chosen on the command line.
+
+use clap::{Parser, ValueEnum};
+use osnova::prelude::CpuDevice;
+use osnova::tensor::Device;
+use osnova::train::Manifest;
+use std::error::Error;
+use std::fs;
+use std::path::PathBuf;
+
+/// Trains a multi-layer perceptron on real images, tests it once, and writes the model, charts and a manifest.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "digits", version)]
+pub(crate) struct Options {
+    /// What to learn
+    #[arg(long, value_enum, default_value = "digits")]
+    pub(crate) dataset: DatasetKind,
+
+    /// Where Fashion-MNIST's four IDX files are, gzipped or not
+    #[arg(long, value_name = "DIR", default_value = "/usr/share/datasets/fashion-mnist")]
+    pub(crate) data_dir: PathBuf,
+
+    /// Epochs at most [default: 200 for digits, 10 for fashion-mnist]
+    #[arg(long, value_parser = at_least_one)]
+    epochs: Option<usize>,
+
+    /// Samples a step [default: 32 for digits, 128 for fashion-mnist]
+    #[arg(long, value_parser = at_least_one)]
+    batch_size: Option<usize>,
+
+    /// The optimizer's learning rate
+    #[arg(long, default_value = "0.001", value_parser = learning_rate)]
+    pub(crate) learning_rate: f64,
+
+    /// Widths of the hidden layers, separated by commas [default: 128 for digits, 256,128 for fashion-mnist]
+    #[arg(long, value_delimiter = ',', value_parser = at_least_one)]
+    hidden: Option<Vec<usize>>,
+
+    /// Share of hidden units dropped in training [default: 0.3 for digits, 0 for fashion-mnist]
+    #[arg(long, value_parser = share)]
+    dropout: Option<f64>,
+
+    /// The optimizer [default: adamw for digits, adam for fashion-mnist]
+    #[arg(long, value_enum)]
+    optimizer: Option<OptimizerKind>,
+
+    /// Epochs without a better validation loss after which to stop
+    #[arg(long, default_value = "10", value_parser = at_least_one)]
+    patience: usize,
+
+    /// Fashion-MNIST's training images to validate on; with 0 all are trained on and the last epoch's model is kept
+    #[arg(long, default_value = "5000")]
+    pub(crate) validation_samples: usize,
+
+    /// The seed of split, initial weights, dropout and order of samples
+    #[arg(long, default_value = "0")]
+    pub(crate) seed: u64,
+
+    /// Where to compute: cpu
+    #[arg(long, default_value = "cpu")]
+    device: String,
+
+    /// CPU threads [default: one a core]
+    #[arg(long, value_parser = threads)]
+    threads: Option<usize>,
+
+    /// Where to write [default: runs/<dataset>]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Goes on from the last checkpoint in the output directory
+    #[arg(long)]
+    pub(crate) resume: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DatasetKind {
+    /// 1,797 images of handwritten digits, 8×8, part of this program
+    Digits,
+    /// 70,000 images of clothes, 28×28, from files
+    FashionMnist,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OptimizerKind {
+    Adam,
+    Adamw,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.trim().parse() {
+        Ok(0) => Err("it must be at least 1".to_owned()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("give a whole number of at least 1".to_owned()),
+    }
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    match at_least_one(text)? {
+        number @ 1..=1024 => Ok(number),
+        _ => Err("at most 1024 are possible".to_owned()),
+    }
+}
+
+fn learning_rate(text: &str) -> Result<f64, String> {
+    match text.trim().parse() {
+        Ok(rate) if rate > 0.0 && f64::is_finite(rate) => Ok(rate),
+        _ => Err("give a positive number such as 0.001".to_owned()),
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.trim().parse() {
+        Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
+        _ => Err("give a number from 0 to less than 1".to_owned()),
+    }
+}
+
+impl Options {
+    fn of<T>(&self, given: Option<T>, digits: T, fashion: T) -> T {
+        given.unwrap_or(match self.dataset {
+            DatasetKind::Digits => digits,
+            DatasetKind::FashionMnist => fashion,
+        })
+    }
+
+    pub(crate) fn epochs(&self) -> usize {
+        self.of(self.epochs, 200, 10)
+    }
+
+    pub(crate) fn batch_size(&self) -> usize {
+        self.of(self.batch_size, 32, 128)
+    }
+
+    pub(crate) fn hidden(&self) -> Vec<usize> {
+        self.of(self.hidden.clone(), vec![128], vec![256, 128])
+    }
+
+    pub(crate) fn dropout(&self) -> f64 {
+        self.of(self.dropout, 0.3, 0.0)
+    }
+
+    pub(crate) fn optimizer(&self) -> OptimizerKind {
+        self.of(self.optimizer, OptimizerKind::Adamw, OptimizerKind::Adam)
+    }
+
+    pub(crate) fn patience(&self) -> usize {
+        self.patience
+    }
+
+    pub(crate) fn device(&self) -> Result<Device, Box<dyn Error>> {
+        match (self.device.as_str(), self.threads) {
+            ("cpu", None) => Ok(Device::cpu()),
+            ("cpu", Some(threads)) => Ok(Device::cpu_with_threads(threads)?),
+            (other, _) => Err(format!("there is no device `{other}`; this build has: cpu").into()),
+        }
+    }
+
+    /// The output directory, made and found writable before any work is done.
+    pub(crate) fn prepare_out(&self) -> Result<PathBuf, Box<dyn Error>> {
+        let name = self.of(None, "digits", "fashion-mnist");
+        let out = self.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(name));
+        let refused = |error: std::io::Error| {
+            format!("cannot write to {}: {error}. Choose another directory with --out", out.display())
+        };
+        fs::create_dir_all(&out).map_err(refused)?;
+        let probe = out.join(format!(".probe-{}", std::process::id()));
+        fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(refused)?;
+        let checkpoints = out.join("checkpoints");
+        if !self.resume && checkpoints.exists() {
+            // Those of an earlier run: its best would pass for this one's.
+            fs::remove_dir_all(&checkpoints).map_err(refused)?;
+        }
+        Ok(out)
+    }
+
+    /// Notes every choice that decides the result.
+    pub(crate) fn record(&self, manifest: &mut Manifest) -> osnova::train::Result<()> {
+        manifest.hyperparameter("epochs", self.epochs())?;
+        manifest.hyperparameter("batch_size", self.batch_size())?;
+        manifest.hyperparameter("learning_rate", self.learning_rate)?;
+        manifest.hyperparameter("hidden", self.hidden())?;
+        manifest.hyperparameter("dropout", self.dropout())?;
+        manifest.hyperparameter("optimizer", format!("{:?}", self.optimizer()).to_lowercase())?;
+        manifest.hyperparameter("patience", self.patience())
+    }
+}
