@@ -1,6 +1,10 @@
 //! Checkpoints of a training run: everything it needs to go on with the same bits.
 
 use crate::atomic::{self, Draft};
+use crate::metadata::{
+    FORMAT, FileRecord, Files, METADATA_FILE, MODEL_FILE, Metadata, TRAINING_FILE, VERSION, parse_metadata,
+    read_metadata,
+};
 use crate::tensors::{self, Stored, StoredMap, TensorFile, TensorMap};
 use crate::{CheckpointError, Result, hash, model};
 use osnova_nn::{Module, StateDict};
@@ -14,17 +18,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// The model's tensors.
-pub(crate) const MODEL_FILE: &str = "model.safetensors";
-/// The tensors of everything else: the optimizer's moments.
-pub(crate) const TRAINING_FILE: &str = "training.safetensors";
-/// Everything that is no tensor, and the hashes of the other files.
-pub(crate) const METADATA_FILE: &str = "checkpoint.json";
-const FORMAT: &str = "osnova-checkpoint";
-const VERSION: u32 = 1;
-/// No honest `checkpoint.json` comes near.
-const MAX_METADATA_BYTES: u64 = 256 * 1024 * 1024;
 
 /// A snapshot of a training run.
 ///
@@ -90,39 +83,6 @@ impl From<RandomState> for Stream {
     }
 }
 
-/// `checkpoint.json`.
-#[derive(Serialize, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Metadata {
-    format: String,
-    version: u32,
-    step: u64,
-    epoch: u64,
-    files: Files,
-    random: Vec<(String, RandomState)>,
-    #[serde(with = "numbers")]
-    pub(crate) metrics: BTreeMap<String, f64>,
-    parts: BTreeMap<String, Value>,
-    metadata: Value,
-}
-
-/// The files beside it: these two and no others.
-#[derive(Serialize, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
-struct Files {
-    #[serde(rename = "model.safetensors")]
-    model: FileRecord,
-    #[serde(rename = "training.safetensors")]
-    training: FileRecord,
-}
-
-#[derive(Serialize, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
-struct FileRecord {
-    bytes: u64,
-    sha256: String,
-}
-
 /// An optimizer's state but for its tensors.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -130,13 +90,6 @@ struct OptimizerRecord {
     optimizer: String,
     learning_rate: f64,
     steps: Vec<(String, u64)>,
-}
-
-/// The version alone, read first: a later version may have any other fields.
-#[derive(Deserialize)]
-struct VersionOnly {
-    format: String,
-    version: u32,
 }
 
 impl Checkpoint {
@@ -474,92 +427,6 @@ fn write_hash(path: &Path, hash: &str) -> Result<()> {
     let mut draft = Draft::inside_temporary(&hash::path(path))?;
     draft.write(hash::lines(path, &[hash.to_owned()]).as_bytes())?;
     draft.seal().map(|_| ())
-}
-
-/// Reads `checkpoint.json` in a checkpoint and verifies its hash.
-pub(crate) fn read_metadata(checkpoint: &Path) -> Result<Metadata> {
-    use std::io::Read;
-    if !checkpoint.is_dir() {
-        let there = fs::symlink_metadata(checkpoint).is_ok();
-        let problem = if there { "this is no checkpoint directory" } else { "there is no such checkpoint" };
-        let advice = "Check the path; a model file is loaded with `load_model`";
-        return Err(CheckpointError::Missing { file: checkpoint.to_owned(), problem: problem.to_owned(), advice });
-    }
-    let path = checkpoint.join(METADATA_FILE);
-    let (file, length) = tensors::open(&path)?;
-    if length > MAX_METADATA_BYTES {
-        let problem = format!("it is {length} bytes long, more than any checkpoint's");
-        return Err(CheckpointError::Metadata { file: path, problem });
-    }
-    let mut json = Vec::new();
-    file.take(MAX_METADATA_BYTES).read_to_end(&mut json).map_err(CheckpointError::io(&path, "read"))?;
-    let accepted = hash::accepted(&path)?.ok_or_else(|| CheckpointError::Missing {
-        file: hash::path(&path),
-        problem: "the checkpoint's hash file is missing".to_owned(),
-        advice: "Copy the whole checkpoint, or make the file with `sha256sum` if you trust it",
-    })?;
-    let found = hash::of_bytes(&json);
-    if !accepted.contains(&found) {
-        return Err(CheckpointError::Damaged {
-            source_of_hash: hash::path(&path),
-            detail: parse_metadata(&path, &json).err().map(Box::new),
-            file: path,
-            expected: accepted.join(" or "),
-            found,
-        });
-    }
-    parse_metadata(&path, &json)
-}
-
-fn parse_metadata(path: &Path, json: &[u8]) -> Result<Metadata> {
-    let wrong = |problem: String| CheckpointError::Metadata { file: path.to_owned(), problem };
-    let version: VersionOnly = serde_json::from_slice(json).map_err(|error| wrong(error.to_string()))?;
-    if version.format != FORMAT {
-        return Err(wrong(format!("its format is `{}`, not `{FORMAT}`", version.format)));
-    }
-    if version.version > VERSION {
-        let file = path.to_owned();
-        return Err(CheckpointError::Version { file, found: version.version, supported: VERSION });
-    }
-    serde_json::from_slice(json).map_err(|error| wrong(error.to_string()))
-}
-
-/// Numbers in JSON, which has no NaN and no infinities: those are texts.
-mod numbers {
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-    use std::collections::BTreeMap;
-
-    #[derive(Serialize, Deserialize)]
-    #[serde(untagged)]
-    enum Number {
-        Finite(f64),
-        Text(String),
-    }
-
-    pub(super) fn serialize<S: Serializer>(values: &BTreeMap<String, f64>, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(values.iter().map(|(name, value)| {
-            let number = if value.is_finite() { Number::Finite(*value) } else { Number::Text(value.to_string()) };
-            (name, number)
-        }))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
-        let numbers = BTreeMap::<String, Number>::deserialize(deserializer)?;
-        let values = numbers.into_iter().map(|(name, number)| {
-            let value = match number {
-                Number::Finite(value) => value,
-                Number::Text(text) => match text.as_str() {
-                    "NaN" => f64::NAN,
-                    "inf" => f64::INFINITY,
-                    "-inf" => f64::NEG_INFINITY,
-                    _ => return Err(D::Error::custom(format!("metric `{name}` is no number: `{text}`"))),
-                },
-            };
-            Ok((name, value))
-        });
-        values.collect()
-    }
 }
 
 /// Reads a file of a checkpoint and verifies that it is the one `checkpoint.json` means.

@@ -1,6 +1,7 @@
 //! A directory of numbered checkpoints.
 
-use crate::checkpoint::{read_metadata, verify};
+use crate::checkpoint::verify;
+use crate::metadata::read_metadata;
 use crate::{Checkpoint, CheckpointError, Result, atomic};
 use std::ffi::OsStr;
 use std::fs;

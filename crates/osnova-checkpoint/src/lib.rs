@@ -58,6 +58,7 @@ mod directory;
 mod error;
 mod hash;
 mod header;
+mod metadata;
 mod model;
 mod tensors;
 
