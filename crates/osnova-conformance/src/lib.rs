@@ -37,7 +37,7 @@
 //!
 //! Then: special values ([`special_values`]: NaN, infinities, −0, subnormals, extremes), refused input ([`bad_input`]: a
 //! typed error, never a panic), and gradients of first and second order against central differences ([`gradients`]).
-//! Composites are held against their decomposition on the oracle.
+//! Composites are held against their decomposition on the oracle. [`goldens`] compares values and gradients with PyTorch's, from a file.
 //!
 //! # When a case fails
 //!
@@ -56,11 +56,13 @@ mod catalogue;
 mod check;
 mod compare;
 mod draw;
+mod golden;
 mod gradient;
 mod runner;
 mod tolerance;
 mod values;
 
+pub use golden::goldens;
 pub use runner::Failure;
 
 use catalogue::Subject;
@@ -215,15 +217,15 @@ pub fn run_all(device: Device, settings: &Settings) -> Report {
 pub fn repeat(device: Device, subject: &str, seed: u64) -> Report {
     let mut report = run(device, &Settings::default().cases(1).seed(seed), |candidate| candidate.name == subject);
     if report.cases == 0 {
-        report.failures.push(unknown(subject, seed, device));
+        report.failures.push(unknown(subject, device));
     }
     report
 }
 
 /// A subject's name that is not in the catalogue tests nothing, which must not pass.
-fn unknown(subject: &str, seed: u64, device: Device) -> Failure {
+fn unknown(subject: &str, device: Device) -> Failure {
     let problem = "the catalogue has no subject of this name for the dtypes of the device".into();
-    Failure { subject: subject.into(), seed, case: "none".into(), problem, device: device.name() }
+    Failure { subject: subject.into(), seed: None, case: "none".into(), problem, device: device.name() }
 }
 
 fn run(device: Device, settings: &Settings, chosen: impl Fn(&Subject) -> bool) -> Report {

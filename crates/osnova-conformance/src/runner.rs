@@ -16,8 +16,8 @@ const SHRINKS: usize = 400;
 pub struct Failure {
     /// What was tested: an operation's name, perhaps with the kind of test.
     pub subject: String,
-    /// The seed that drew the case, for [`repeat`](crate::repeat).
-    pub seed: u64,
+    /// The seed that drew the case, for [`repeat`](crate::repeat); none for a case that was not drawn.
+    pub seed: Option<u64>,
     /// The simplest case found that fails: operation, shapes, dtypes, layouts and values.
     pub case: String,
     /// What went wrong.
@@ -28,7 +28,11 @@ pub struct Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { subject, seed, case, problem, device } = self;
-        write!(f, "{device}: {problem}. Case: {case}. Repeat: osnova_conformance::repeat(device, {subject:?}, {seed})")
+        write!(f, "{device}: {problem}. Case: {case}.")?;
+        match seed {
+            Some(seed) => write!(f, " Repeat: osnova_conformance::repeat(device, {subject:?}, {seed})"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -40,7 +44,7 @@ pub(crate) fn run_seed(device: Device, settings: &Settings, subject: &Subject, s
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let failure = |case: String, problem| {
         let subject = subject.name.clone();
-        Failure { subject, seed, case, problem, device: device.name() }
+        Failure { subject, seed: Some(seed), case, problem, device: device.name() }
     };
     let mut tree = match subject.cases.new_tree(&mut runner) {
         Ok(tree) => tree,

@@ -115,7 +115,15 @@ pub(crate) fn bounds(op: &Op, inputs: &[Tensor], outputs: &[Tensor], dtype: DTyp
             let sums = Tensor::apply(op, [inputs[0].abs()?, inputs[1].clone(), inputs[2].abs()?])?.remove(0);
             return absolute((sums * (terms * e))?);
         }
-        _ => return composite(op, inputs, outputs, a, e, factor),
+        _ => {
+            // A part of a composite may fall below the smallest normal number of a half type and lose digits there.
+            let tiny = 16.0 * ulp(0.0, dtype) * factor;
+            let widened = |bound| match bound {
+                Bound::Absolute(distance) => Ok(Bound::Absolute((distance + tiny)?)),
+                other => Ok(other),
+            };
+            return composite(op, inputs, outputs, a, e, factor)?.into_iter().map(widened).collect();
+        }
     })
 }
 
