@@ -24,6 +24,12 @@ pub(crate) trait Native: Pod + Default + PartialEq + PartialOrd + Send + Sync {
     fn to_i64(self) -> i64;
     fn from_f64(value: f64) -> Self;
     fn from_i64(value: i64) -> Self;
+    /// Whether this is NaN; the types without one compile it away.
+    #[inline(always)]
+    #[expect(clippy::eq_op, reason = "NaN alone differs from itself")]
+    fn is_not_a_number(self) -> bool {
+        self != self
+    }
 }
 
 macro_rules! native {
@@ -73,15 +79,13 @@ pub(crate) trait Number: Native {
     /// The larger; NaN wins.
     #[inline(always)]
     fn max(self, other: Self) -> Self {
-        // A NaN on the right is unequal to itself; one on the left makes the comparison false and stays.
-        #[expect(clippy::eq_op, reason = "the test for NaN that integers compile away")]
-        if other > self || other != other { other } else { self }
+        // A NaN on the left makes the comparison false and stays.
+        if other > self || other.is_not_a_number() { other } else { self }
     }
     /// The smaller; NaN wins.
     #[inline(always)]
     fn min(self, other: Self) -> Self {
-        #[expect(clippy::eq_op, reason = "the test for NaN that integers compile away")]
-        if other < self || other != other { other } else { self }
+        if other < self || other.is_not_a_number() { other } else { self }
     }
 }
 

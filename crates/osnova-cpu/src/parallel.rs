@@ -48,10 +48,12 @@ impl Parallel {
         work: impl Fn(usize, &mut [T]) + Sync,
     ) {
         if out.len() <= chunk {
-            return if out.is_empty() { () } else { work(0, out) };
+            if !out.is_empty() {
+                work(0, out);
+            }
+            return;
         }
-        let nanoseconds = (cost * out.len() as f64) as usize;
-        pool::for_each_chunk(out, chunk, nanoseconds, |number, piece| work(number * chunk, piece));
+        split(out, chunk, (cost * out.len() as f64) as usize, &work);
     }
 
     /// Like [`chunks`](Self::chunks) for two outputs side by side, the second with `width` elements for each of the first.
@@ -77,4 +79,9 @@ impl Parallel {
             item.iter_mut().filter_map(Option::take).for_each(&work)
         });
     }
+}
+
+/// Behind a pointer, so that the splitting is compiled once for each element type and not for each kernel.
+fn split<T: Send>(out: &mut [T], chunk: usize, nanoseconds: usize, work: &(dyn Fn(usize, &mut [T]) + Sync)) {
+    pool::for_each_chunk(out, chunk, nanoseconds, |number, piece| work(number * chunk, piece));
 }

@@ -1,7 +1,7 @@
 //! Functions element by element: unary, binary, comparisons, clamp, where, cast.
 
 use super::movement;
-use super::tiles::{CHUNK, Source, Stored, map, map_to};
+use super::tiles::{CHUNK, Kernel, Source, Stored, map, map_to};
 use crate::native::{Native, Number, Truth, with_native};
 use crate::parallel::Parallel;
 use crate::simd_dispatch;
@@ -9,11 +9,6 @@ use crate::storage::{contiguous, create, elements, writable};
 use crate::vector::{self, VectorMath};
 use half::{bf16, f16};
 use osnova_tensor::{Activation, Binary, Comparison, DType, Device, Layout, Meta, Scalar, Tensor, Unary};
-
-/// Runs `$body` with `$T` for the stored type of a dtype that has arithmetic; `bool` counts as `u8`.
-macro_rules! with_stored {
-    ($dtype:expr, $T:ident => $body:expr) => { with_native!($dtype, $T => $body) };
-}
 
 /// A function of slices of a computed type.
 type Map1<C> = fn(&[C], &mut [C]);
@@ -104,7 +99,7 @@ fn apply<S: Stored>(
     mut input: Tensor,
     meta: &Meta,
     cost: f64,
-    f: &(dyn Fn([&[S::Compute]; 1], &mut [S::Compute]) + Sync),
+    f: &Kernel<'_, S::Compute, S::Compute, 1>,
 ) -> Tensor {
     if reusable::<S>(&mut input, meta)
         && let Some(out) = writable::<S>(&mut input)
@@ -119,7 +114,7 @@ pub(crate) fn unary(parallel: &Parallel, device: Device, kind: Unary, input: Ten
     if meta.dtype == DType::Bool {
         return apply::<Truth>(parallel, device, input, meta, 0.1, &|[input], out| each(input, out, |x| x ^ 1));
     }
-    with_stored!(meta.dtype, T => {
+    with_native!(meta.dtype, T => {
         let (kernel, cost) = <<T as Stored>::Compute as UnaryKernels>::unary(kind);
         apply::<T>(parallel, device, input, meta, cost, &|[input], out| kernel(input, out))
     })
@@ -226,7 +221,7 @@ pub(crate) fn binary(
     mut right: Tensor,
     meta: &Meta,
 ) -> Tensor {
-    with_stored!(meta.dtype, T => {
+    with_native!(meta.dtype, T => {
         // The gradient that arrives at a loss is a single 1: multiplying by it is free.
         if kind == Binary::Mul && *left.shape() == meta.shape && is_one::<T>(&right) {
             return left;
@@ -263,7 +258,7 @@ pub(crate) fn activation_gradient(
     output: &Tensor,
     meta: &Meta,
 ) -> Tensor {
-    with_stored!(meta.dtype, T => {
+    with_native!(meta.dtype, T => {
         type C = <T as Stored>::Compute;
         let kernel: Map2<C> = match kind {
             Activation::Relu => |g, y, out| each_pair(g, y, out, |g: C, y: C| if y > C::ZERO { g } else { C::ZERO }),
@@ -303,7 +298,7 @@ pub(crate) fn compare(
     }
     let mut slots = (None, None);
     let layouts = (repeated(left, meta, &mut slots.0), repeated(right, meta, &mut slots.1));
-    with_stored!(left.dtype(), T => create::<Truth>(device, meta, |out| {
+    with_native!(left.dtype(), T => create::<Truth>(device, meta, |out| {
         let kernel = kernel::<<T as Stored>::Compute>(kind);
         let sources = [Source::<T>::of(left, layouts.0), Source::of(right, layouts.1)];
         map_to(parallel, sources, out, 0.3, &|[left, right], out| kernel(left, right, out));
@@ -318,7 +313,7 @@ pub(crate) fn clamp(
     input: Tensor,
     meta: &Meta,
 ) -> Tensor {
-    with_stored!(meta.dtype, T => {
+    with_native!(meta.dtype, T => {
         type C = <T as Stored>::Compute;
         let bound = |value: Scalar| if C::FLOAT { C::from_f64(value.to_f64()) } else { C::from_i64(value.to_i64()) };
         let (low, high) = (bound(low), bound(high));

@@ -214,7 +214,7 @@ pub(crate) fn sort(device: Device, input: &Tensor, axis: usize, descending: bool
         let inner: usize = input.shape()[axis + 1..].iter().product();
         let order = |left: T, right: T| -> Ordering {
             // NaN compares with nothing, so what is left when neither is smaller is a NaN or equality.
-            let ascending = left.partial_cmp(&right).unwrap_or_else(|| (left != left).cmp(&(right != right)));
+            let ascending = left.partial_cmp(&right).unwrap_or_else(|| left.is_not_a_number().cmp(&right.is_not_a_number()));
             if descending { ascending.reverse() } else { ascending }
         };
         let mut sorted: Vec<T> = vec![T::default(); positions.len()];

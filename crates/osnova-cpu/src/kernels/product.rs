@@ -134,11 +134,14 @@ fn linear_of<T: Float + Element + UnaryKernels>(
     })
 }
 
+/// What changes a run of elements where it lies.
+type InPlace<T> = Box<dyn Fn(&mut [T]) + Sync>;
+
 /// Elements an activation copies aside at a time.
 const COPY: usize = 256;
 
 /// An activation on a run of elements in place; `None` where there is nothing to do.
-fn in_place<T: Float + UnaryKernels>(activation: Activation) -> Option<Box<dyn Fn(&mut [T]) + Sync>> {
+fn in_place<T: Float + UnaryKernels>(activation: Activation) -> Option<InPlace<T>> {
     let kernel: fn(&[T], &mut [T]) = match activation {
         Activation::Relu => return Some(Box::new(relu)),
         Activation::Sigmoid => T::unary(Unary::Sigmoid).0,

@@ -171,7 +171,7 @@ fn reduce_into<T: Stored, K: Combine<T::Compute>>(
     if kept.inner_stride() == 1 && gone.inner_stride() != 1 && kept.inner_size() > 1 {
         return columns(parallel, source, &kept, &gone, length, out, kind);
     }
-    let gone = gone.from_zero();
+    let gone = gone.at_zero();
     if length > WHOLE && out.len() < 8 {
         // Few long reductions: the pieces of each are shared among the threads.
         for (index, slot) in out.iter_mut().enumerate() {
@@ -266,7 +266,7 @@ fn columns<T: Stored, K: Combine<T::Compute>>(
     out: &mut [T],
     kind: K,
 ) {
-    let gone = gone.from_zero();
+    let gone = gone.at_zero();
     let width = kept.inner_size();
     if out.len() == width && length >= 4 * ROWS && width * length > WHOLE {
         // One block of columns: the rows are shared among the threads, in bands of fixed height.
@@ -377,11 +377,10 @@ pub(crate) fn arg_reduce(device: Device, kind: ArgReduction, input: &Tensor, axi
             let mut best = 0;
             for index in 1..size {
                 let (value, champion) = (at(index), at(best));
-                #[expect(clippy::eq_op, reason = "the test for NaN")]
                 let better = match kind {
-                    _ if champion != champion => false,
-                    ArgReduction::Max => value > champion || value != value,
-                    ArgReduction::Min => value < champion || value != value,
+                    _ if champion.is_not_a_number() => false,
+                    ArgReduction::Max => value > champion || value.is_not_a_number(),
+                    ArgReduction::Min => value < champion || value.is_not_a_number(),
                 };
                 if better {
                     best = index;

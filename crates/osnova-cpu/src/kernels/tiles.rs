@@ -58,7 +58,7 @@ impl Walk {
     }
 
     /// The same steps starting at position 0.
-    pub(crate) fn from_zero(&self) -> Self {
+    pub(crate) fn at_zero(&self) -> Self {
         Self { axes: self.axes.clone(), offset: 0 }
     }
 
@@ -269,13 +269,16 @@ impl<S: Stored> Tiles<'_, S> {
     }
 }
 
+/// What an elementwise kernel does with the slices of its inputs and the slice of its output.
+pub(crate) type Kernel<'f, C, U, const N: usize> = dyn Fn([&[C]; N], &mut [U]) + Sync + 'f;
+
 /// `out = f(inputs)` element by element: in whole chunks where no input needs gathering or converting, else in tiles.
 pub(crate) fn map<S: Stored, const N: usize>(
     parallel: &Parallel,
     inputs: [Source<'_, S>; N],
     out: &mut [S],
     cost: f64,
-    f: &(dyn Fn([&[S::Compute]; N], &mut [S::Compute]) + Sync),
+    f: &Kernel<'_, S::Compute, S::Compute, N>,
 ) {
     if S::DIRECT && inputs.iter().all(Source::is_direct) {
         return parallel.chunks(out, CHUNK, cost, |start, out| {
@@ -306,7 +309,7 @@ pub(crate) fn map_to<S: Stored, U: Native, const N: usize>(
     inputs: [Source<'_, S>; N],
     out: &mut [U],
     cost: f64,
-    f: &(dyn Fn([&[S::Compute]; N], &mut [U]) + Sync),
+    f: &Kernel<'_, S::Compute, U, N>,
 ) {
     let direct = inputs.iter().all(Source::is_direct);
     parallel.chunks(out, CHUNK, cost, |start, out| {
