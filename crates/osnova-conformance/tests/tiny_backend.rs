@@ -10,7 +10,6 @@ use osnova_tensor::{
 use std::cmp::Ordering;
 use std::sync::{Arc, OnceLock};
 
-// ANCHOR: test
 conformance_tests!(device());
 
 /// The device; every call gives the same one.
@@ -18,9 +17,7 @@ fn device() -> Device {
     static DEVICE: OnceLock<Device> = OnceLock::new();
     *DEVICE.get_or_init(|| Device::intern(Tiny))
 }
-// ANCHOR_END: test
 
-// ANCHOR: backend
 /// The backend.
 #[derive(Debug)]
 struct Tiny;
@@ -66,7 +63,6 @@ impl Backend for Tiny {
         results.into_iter().zip(outputs).map(|(data, meta)| self.upload(device, data, meta.shape)).collect()
     }
 }
-// ANCHOR_END: backend
 
 /// An input: its values, row-major, and their shape.
 struct Array {
@@ -74,7 +70,6 @@ struct Array {
     shape: Shape,
 }
 
-// ANCHOR: compute
 /// The values of each output. The operation has passed inference: shapes, dtypes and axes fit.
 fn compute(op: &Op, inputs: &[Array], outputs: &[Meta]) -> Result<Vec<HostData>> {
     let Meta { shape, dtype } = outputs[0];
@@ -237,7 +232,6 @@ fn compute(op: &Op, inputs: &[Array], outputs: &[Meta]) -> Result<Vec<HostData>>
     };
     Ok(vec![data])
 }
-// ANCHOR_END: compute
 
 fn unary(kind: Unary, x: f64) -> f64 {
     match kind {
