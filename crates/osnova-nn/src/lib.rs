@@ -32,3 +32,8 @@ pub use param::{Buffer, Mode, Param};
 pub use state::{StateDict, StateDictMismatch};
 pub use summary::{Summary, SummaryRow};
 pub use visit::{Segment, Visit, Visitor, VisitorMut};
+
+/// The code in the book's page runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/layers.md")]
+struct Book;

@@ -2,7 +2,7 @@
 
 use crate::{Buffer, Mode, Param, Segment, StateDict, StateDictMismatch, Summary, Visit, Visitor, VisitorMut};
 use osnova_tensor::random::Stream;
-use osnova_tensor::{Activation, Device, Error, Generator, IntoShape, Result, Shape, Tensor};
+use osnova_tensor::{Activation, Device, Error, Generator, IntoShape, Meta, Result, Shape, Tensor};
 use std::any::Any;
 use std::fmt::{Debug, Write};
 
@@ -142,13 +142,14 @@ pub trait Module: Visit {
     /// Names that are missing or unexpected, shapes and dtypes that differ: an [`Error::External`] whose source is a
     /// [`StateDictMismatch`] with all of them. Nothing is changed then.
     fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
-        let mismatch = StateDictMismatch::between(&self.state_dict(), state);
+        let mut named = NamedMut::default();
+        self.visit_mut(&mut named);
+        let targets = named.targets();
+        let mismatch = compare(&targets, state);
         if !mismatch.is_empty() {
             return Err(mismatch.into());
         }
-        let mut named = NamedMut::default();
-        self.visit_mut(&mut named);
-        load(named.targets(), state)
+        load(targets, state)
     }
 
     /// Takes over what fits, for a model that shares only some of its layers with the saved one, and reports the rest.
@@ -156,10 +157,11 @@ pub trait Module: Visit {
     /// # Errors
     /// A device that cannot take the values. Nothing is changed then.
     fn load_matching(&mut self, state: &StateDict) -> Result<StateDictMismatch> {
-        let mismatch = StateDictMismatch::between(&self.state_dict(), state);
         let mut named = NamedMut::default();
         self.visit_mut(&mut named);
-        let targets = named.targets().into_iter().filter(|(name, _)| !mismatch.concerns(name)).collect();
+        let mut targets = named.targets();
+        let mismatch = compare(&targets, state);
+        targets.retain(|(name, _)| !mismatch.concerns(name));
         load(targets, state)?;
         Ok(mismatch)
     }
@@ -436,6 +438,19 @@ impl<'a> VisitorMut<'a> for NamedMut<'a> {
     fn generator(&mut self, generator: &'a mut Generator) {
         self.generators.push((self.path.name().to_owned(), generator));
     }
+}
+
+/// What keeps a state dict from fitting. A parameter knows its shape also when a failed update has cost it its values.
+fn compare(targets: &[(String, Target<'_>)], state: &StateDict) -> StateDictMismatch {
+    let meta = |target: &Target<'_>| match target {
+        Target::Param(parameter) => parameter.meta(),
+        Target::Buffer(buffer) => {
+            let value = buffer.value();
+            Meta::new(*value.shape(), value.dtype())
+        }
+    };
+    let expected: Vec<(String, Meta)> = targets.iter().map(|(name, target)| (name.clone(), meta(target))).collect();
+    StateDictMismatch::between(&expected, state)
 }
 
 /// Puts the entries of a state dict where they belong; shapes and dtypes agree. All are moved to their devices before

@@ -1,7 +1,7 @@
 //! The values of a module by name.
 
-use osnova_tensor::{DType, Error, Shape, Tensor};
-use std::collections::HashMap;
+use osnova_tensor::{DType, Error, Meta, Shape, Tensor};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 /// Tensors by name, in order: the values of a module's parameters and buffers, named as in PyTorch.
@@ -88,21 +88,22 @@ pub struct StateDictMismatch {
 
 impl StateDictMismatch {
     /// What differs between what is expected and what is given.
-    pub fn between(expected: &StateDict, given: &StateDict) -> Self {
+    pub fn between(expected: &[(String, Meta)], given: &StateDict) -> Self {
         let mut mismatch = Self::default();
-        for (name, tensor) in expected.iter() {
-            let Some(other) = given.get(name) else {
-                mismatch.missing.push(name.to_owned());
+        for (name, meta) in expected {
+            let Some(tensor) = given.get(name) else {
+                mismatch.missing.push(name.clone());
                 continue;
             };
-            if tensor.shape() != other.shape() {
-                mismatch.shapes.push((name.to_owned(), *tensor.shape(), *other.shape()));
+            if meta.shape != *tensor.shape() {
+                mismatch.shapes.push((name.clone(), meta.shape, *tensor.shape()));
             }
-            if tensor.dtype() != other.dtype() {
-                mismatch.dtypes.push((name.to_owned(), tensor.dtype(), other.dtype()));
+            if meta.dtype != tensor.dtype() {
+                mismatch.dtypes.push((name.clone(), meta.dtype, tensor.dtype()));
             }
         }
-        let unexpected = given.names().filter(|name| expected.get(name).is_none());
+        let known: HashSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
+        let unexpected = given.names().filter(|name| !known.contains(name));
         mismatch.unexpected.extend(unexpected.map(str::to_owned));
         mismatch
     }

@@ -10,6 +10,7 @@ use osnova_nn::{
     LeakyRelu, Linear, LogSigmoid, LogSoftmax, Mish, Module, Relu, Relu6, Selu, Sequential, Sigmoid, Silu, Softmax,
     Softmin, Softplus, Softsign, StateDict, Tanh,
 };
+use osnova_reference::ReferenceDevice;
 use osnova_tensor::{DType, Device, Generator, HostData, ReductionKind, Tensor};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
@@ -223,6 +224,16 @@ fn check(case: &Case<'_>, plain: Device) -> Result<(), Failure> {
 
 #[test]
 fn layers_and_losses_equal_pytorch() {
+    all_cases(Device::cpu());
+}
+
+/// By their parts, where no kernel is fused.
+#[test]
+fn layers_and_losses_equal_pytorch_on_the_reference_device() {
+    all_cases(Device::reference());
+}
+
+fn all_cases(device: Device) {
     let bytes = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../goldens/layers.safetensors")).unwrap();
     let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -243,9 +254,7 @@ fn layers_and_losses_equal_pytorch() {
         cases.get_mut(case).unwrap().tensors.insert(rest, (data, view.shape().to_vec()));
     }
     assert!(cases.len() >= 211, "{} cases", cases.len());
-    let failures: Vec<String> = cases
-        .values()
-        .filter_map(|case| Some(format!("{}: {}", case.name, check(case, Device::cpu()).err()?)))
-        .collect();
+    let failures: Vec<String> =
+        cases.values().filter_map(|case| Some(format!("{}: {}", case.name, check(case, device).err()?))).collect();
     assert!(failures.is_empty(), "{} of {} cases differ:\n{}", failures.len(), cases.len(), failures.join("\n"));
 }

@@ -357,12 +357,10 @@ impl<R: Rule> Core<R> {
                 None => mismatch.unexpected.push(format!("{name}.step")),
             }
         }
-        // State tensors have their parameter's shape and dtype, so that the parameter can stand for them here.
-        let mut expected = StateDict::new();
-        for (slot, parameter) in slots.iter().zip(&parameters).filter(|(slot, _)| slot.steps > 0) {
-            for name in self.rule.states() {
-                expected.insert(format!("{}.{name}", slot.name), parameter.value());
-            }
+        // State tensors have their parameter's shape and dtype.
+        let mut expected = Vec::new();
+        for slot in slots.iter().filter(|slot| slot.steps > 0) {
+            expected.extend(self.rule.states().iter().map(|name| (format!("{}.{name}", slot.name), slot.meta)));
         }
         let tensors = StateDictMismatch::between(&expected, &state.tensors);
         mismatch.missing = tensors.missing;

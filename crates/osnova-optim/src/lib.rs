@@ -40,3 +40,8 @@ pub use core::Group;
 pub use optimizer::{Optimizer, OptimizerState};
 pub use schedules::Schedule;
 pub use sgd::Sgd;
+
+/// The code in the book's page runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/optimizers.md")]
+struct Book;

@@ -4,6 +4,7 @@ use osnova_autodiff::AutodiffDevice;
 use osnova_cpu::CpuDevice;
 use osnova_nn::{Module, Param};
 use osnova_optim::{Adam, AdamW, Norm, Optimizer, Schedule, Sgd, clip_by, clip_by_value, schedules};
+use osnova_reference::ReferenceDevice;
 use osnova_tensor::{DType, Device, Gradients, HostData, Tensor};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
@@ -100,8 +101,18 @@ fn optimizer(case: &Value) -> Box<dyn Optimizer> {
 
 #[test]
 fn trajectories_of_fifty_steps_equal_pytorch() {
+    trajectories(Device::cpu());
+}
+
+/// By their parts, where no kernel is fused.
+#[test]
+fn trajectories_of_fifty_steps_equal_pytorch_on_the_reference_device() {
+    trajectories(Device::reference());
+}
+
+fn trajectories(plain: Device) {
     let goldens = Goldens::load();
-    let (plain, device) = (Device::cpu(), Device::cpu().autodiff());
+    let device = plain.autodiff();
     for (name, case) in goldens.of_kind("optimizer") {
         let problem = case["problem"].as_str().unwrap();
         let parameter =
