@@ -167,12 +167,13 @@ fn composite(op: &Op, inputs: &[Tensor], outputs: &[Tensor], a: f64, e: f64, fac
         Op::ActivationGradient(Activation::Tanh) => (input.abs()? * (4.0 * e))?,
         Op::ActivationGradient(Activation::Sigmoid) => (outputs[0].abs()? * (4.0 * e))?,
         Op::ActivationGradient(_) => return Ok(vec![Bound::Ulps(0.0)]),
-        // A product, a bias and an activation whose slope is below 1.13.
+        // A product, a bias and an activation whose slope is below 1.13, which rounds its own result too.
         Op::Linear { .. } => {
             let features = input.size(-1)? as f64;
             let plain = Op::Linear { bias: inputs.len() == 3, activation: Activation::Identity };
             let absolutes: Vec<Tensor> = inputs.iter().map(Tensor::abs).collect::<Result<_>>()?;
-            (Tensor::apply(&plain, absolutes)?.remove(0) * (2.0 * features * a + 16.0 * e))?
+            ((Tensor::apply(&plain, absolutes)?.remove(0) * (2.0 * features * a + 16.0 * e))?
+                + (outputs[0].abs()? * (8.0 * e))?)?
         }
         Op::CrossEntropy(attributes) => return cross_entropy(attributes, inputs, shifted, a),
         Op::BinaryCrossEntropy(attributes) => {

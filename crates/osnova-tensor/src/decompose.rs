@@ -181,6 +181,10 @@ fn cross_entropy(attributes: &CrossEntropy, inputs: &[Tensor]) -> Result<Outputs
     if let Some(divisor) = divisor {
         gradient = (gradient / divisor)?;
     }
+    if let Some(counted) = &counted {
+        // Where no sample counts at all the divisor is 0: the mean is NaN, but what is ignored moves nothing.
+        gradient = counted.greater(0.0)?.where_(&gradient, 0.0)?;
+    }
     Ok(smallvec![value, gradient])
 }
 
