@@ -85,7 +85,10 @@ impl Backend for Cpu {
 
     #[inline]
     fn execute(&self, device: Device, op: &Op, inputs: Inputs, outputs: &[Meta]) -> Result<Outputs> {
-        self.parallel.enter(move || self.run(device, op, inputs, outputs))
+        match self.parallel.own() {
+            None => self.run(device, op, inputs, outputs),
+            Some(pool) => pool.run(|| self.run(device, op, inputs, outputs)),
+        }
     }
 }
 

@@ -157,7 +157,8 @@ impl fmt::Debug for Buffer {
 /// What the allocator holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryStatistics {
-    /// Bytes of the buffers that are alive, rounded up to their size classes.
+    /// Bytes of the buffers that are alive, rounded up to their size classes. Blocks up to 1 KiB are left out: counting
+    /// one would take as long as handing it out.
     pub bytes_in_use: usize,
     /// The most that `bytes_in_use` has been since the start or the last [`reset_peak`].
     pub peak_bytes_in_use: usize,
@@ -290,10 +291,15 @@ fn shared() -> std::sync::MutexGuard<'static, SharedLists> {
     SHARED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Blocks up to this size do not enter the statistics.
+const UNCOUNTED: usize = 1 << 10;
+
 #[inline]
 fn acquire(class: u8) -> Block {
     let bytes = class_bytes(class);
-    count_use(bytes);
+    if bytes > UNCOUNTED {
+        count_use(bytes);
+    }
     if bytes < LARGEST_LOCAL {
         let kept = LOCAL.try_with(|lists| lists.borrow_mut().0[class as usize].pop());
         if let Ok(Some(block)) = kept {
@@ -321,7 +327,9 @@ fn acquire_shared(class: u8, bytes: usize) -> Block {
 #[inline]
 fn release(block: Block) {
     let bytes = class_bytes(block.class);
-    IN_USE.fetch_sub(bytes, Relaxed);
+    if bytes > UNCOUNTED {
+        IN_USE.fetch_sub(bytes, Relaxed);
+    }
     if bytes < LARGEST_LOCAL {
         let kept = LOCAL.try_with(|lists| {
             let list = &mut lists.borrow_mut().0[block.class as usize];

@@ -21,13 +21,10 @@ impl Parallel {
         Ok(Self { own: Some(Pool::with_threads(threads)?) })
     }
 
-    /// Runs `work` on these threads, so that what it splits is split among them.
+    /// The device's own pool, which kernels must enter.
     #[inline]
-    pub(crate) fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        match &self.own {
-            None => work(),
-            Some(pool) => pool.run(work),
-        }
+    pub(crate) fn own(&self) -> Option<&Pool> {
+        self.own.as_ref()
     }
 
     /// Runs `work` inside the pool, so that even small kernels in it may be split cheaply.

@@ -83,8 +83,12 @@ impl Device {
     /// Whatever inference finds wrong with the inputs, and whatever the backend reports.
     pub fn apply(self, op: &Op, inputs: Inputs) -> Result<Outputs> {
         let outputs = infer::infer(op, &inputs)?;
+        // What an input has on this device already, the device supports.
+        let held = inputs.first().map(Tensor::dtype);
         for meta in &outputs {
-            self.supports(op.name(), meta.dtype)?;
+            if held != Some(meta.dtype) {
+                self.supports(op.name(), meta.dtype)?;
+            }
         }
         if op.is_composite() && !self.0.claims(op, &inputs) {
             return decompose(self, op, inputs, &outputs);

@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(<bf16 as Element>::from_f64(937.999_999_9).to_f32(), 936.0);
         // 2049 lies in the middle of the f16 neighbours 2048 and 2050.
         assert_eq!(<f16 as Element>::from_f64(2049.0).to_f32(), 2048.0);
-        assert_eq!(<f16 as Element>::from_f64(2049.000_000_01).to_f32(), 2050.0);
+        assert_eq!(<f16 as Element>::from_f64(2_049.000_000_01).to_f32(), 2050.0);
         for value in [0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, 1e300, 1e-300] {
             assert_eq!(<f16 as Element>::from_f64(value).to_f64(), f16::from_f32(value as f32).to_f64());
         }

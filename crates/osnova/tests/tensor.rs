@@ -57,6 +57,7 @@ fn text_is_laid_out_like_numpys() -> Result<()> {
 }
 
 #[test]
+#[expect(clippy::reversed_empty_ranges, reason = "bounds that run backwards are what is tested")]
 fn slices_follow_python() -> Result<()> {
     let x = range(10);
     let slice = |tensor: Tensor| tensor.to_vec::<i64>().unwrap();
@@ -102,7 +103,8 @@ fn shapes_change_without_copies_where_they_can() -> Result<()> {
 
 #[test]
 fn a_formula_needs_one_question_mark() -> Result<()> {
-    let (a, b, c) = (Tensor::new([1.0f32, 2.0], cpu())?, Tensor::new([3.0f32], cpu())?, Tensor::new([[1.0f32], [2.0]], cpu())?);
+    let (a, b, c) =
+        (Tensor::new([1.0f32, 2.0], cpu())?, Tensor::new([3.0f32], cpu())?, Tensor::new([[1.0f32], [2.0]], cpu())?);
     let result = (&a * &b + &c)?;
     assert_eq!(result.to_vec::<f32>()?, [4.0, 7.0, 5.0, 8.0]);
     assert_eq!((2.0 - &a)?.to_vec::<f32>()?, [1.0, 0.0]);
