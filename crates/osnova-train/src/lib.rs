@@ -48,3 +48,8 @@ pub use osnova_checkpoint::Goal;
 pub use predict::{predict, predict_classes};
 pub use task::{Classification, Regression, StepOutput, TrainingStep};
 pub use trainer::{Trainer, evaluate};
+
+/// Keeps the programs of the book's chapter compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/training.md")]
+struct Chapter;

@@ -63,9 +63,6 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     println!("{}", model.summary([options.batch_size(), train.feature_count()])?);
 
     let history = train_model(options, &mut manifest, &parts, &mut model, &out)?;
-    if let Some(reason) = &history.stopped {
-        println!("stopped: {reason}");
-    }
     if let Some(epoch) = history.restored_epoch {
         println!("the model has the weights of epoch {epoch}, the best on validation data");
     }
@@ -77,9 +74,12 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let test = data::prepared(scaler.as_ref(), &test)?;
     let mut test = DataLoader::shared(test, EVALUATION_BATCH)?;
     let (metrics, matrix) = manifest.phase("test", || -> Result<_, Box<dyn Error>> {
-        let metrics = evaluate(&mut Classification, &model, &mut test)?;
+        let mut metrics = evaluate(&mut Classification, &model, &mut test)?;
         let (targets, predictions) = predict_classes(&model, &mut test)?;
-        Ok((metrics, ConfusionMatrix::of(&targets, &predictions, classes)?))
+        let matrix = ConfusionMatrix::of(&targets, &predictions, classes)?;
+        // Counted, instead of the mean of 32-bit means.
+        metrics.insert("accuracy".to_owned(), matrix.accuracy()?);
+        Ok((metrics, matrix))
     })?;
     println!("\n{}\n{}", matrix.table(&class_names), matrix.report(&class_names)?);
     println!("test accuracy {:.2} % ({} of {})", 100.0 * matrix.accuracy()?, matrix.right(), matrix.samples());
@@ -102,10 +102,13 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Linear layers with ReLU and dropout between them.
+/// Linear layers with ReLU and dropout between them; dropout of pixels before them keeps single pixels from deciding.
 fn mlp(options: &Options, features: usize, classes: usize, device: Device) -> osnova::tensor::Result<Sequential> {
     let generator = Generator::new(options.seed);
     let mut model = Sequential::new();
+    if options.input_dropout() > 0.0 {
+        model.push(Dropout::new(options.input_dropout(), &generator.fork(0))?);
+    }
     let mut width = features;
     for (number, hidden) in options.hidden().into_iter().enumerate() {
         model.push(Linear::new(width, hidden, &generator, device)?);

@@ -33,12 +33,16 @@ pub(crate) struct Options {
     pub(crate) learning_rate: f64,
 
     /// Widths of the hidden layers, separated by commas [default: 128 for digits, 256,128 for fashion-mnist]
-    #[arg(long, value_delimiter = ',', value_parser = at_least_one)]
+    #[arg(long, value_delimiter = ',', value_parser = width)]
     hidden: Option<Vec<usize>>,
 
     /// Share of hidden units dropped in training [default: 0.3 for digits, 0 for fashion-mnist]
     #[arg(long, value_parser = share)]
     dropout: Option<f64>,
+
+    /// Share of input pixels dropped in training [default: 0.2 for digits, 0 for fashion-mnist]
+    #[arg(long, value_parser = share)]
+    input_dropout: Option<f64>,
 
     /// The optimizer [default: adamw for digits, adam for fashion-mnist]
     #[arg(long, value_enum)]
@@ -95,6 +99,13 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
+fn width(text: &str) -> Result<usize, String> {
+    match at_least_one(text)? {
+        number @ 1..=65_536 => Ok(number),
+        _ => Err("at most 65536 are possible".to_owned()),
+    }
+}
+
 fn threads(text: &str) -> Result<usize, String> {
     match at_least_one(text)? {
         number @ 1..=1024 => Ok(number),
@@ -140,6 +151,10 @@ impl Options {
         self.of(self.dropout, 0.3, 0.0)
     }
 
+    pub(crate) fn input_dropout(&self) -> f64 {
+        self.of(self.input_dropout, 0.2, 0.0)
+    }
+
     pub(crate) fn optimizer(&self) -> OptimizerKind {
         self.of(self.optimizer, OptimizerKind::Adamw, OptimizerKind::Adam)
     }
@@ -181,6 +196,7 @@ impl Options {
         manifest.hyperparameter("learning_rate", self.learning_rate)?;
         manifest.hyperparameter("hidden", self.hidden())?;
         manifest.hyperparameter("dropout", self.dropout())?;
+        manifest.hyperparameter("input_dropout", self.input_dropout())?;
         manifest.hyperparameter("optimizer", format!("{:?}", self.optimizer()).to_lowercase())?;
         manifest.hyperparameter("patience", self.patience())
     }
