@@ -4,10 +4,10 @@ use crate::kernels::{create, elementwise, index, losses, movement, normalise, op
 use crate::memory::Buffer;
 use crate::native::with_native;
 use crate::parallel::Parallel;
-use crate::storage::{Storage, contiguous};
+use crate::storage::{Storage, contiguous, view};
 use osnova_tensor::{
     Backend, Capabilities, DType, DTypeSet, Device, Error, HostData, Inputs, Layout, Meta, Op, Outputs, Result, Shape,
-    Tensor, view,
+    Tensor, view_layout,
 };
 use smallvec::smallvec;
 
@@ -71,7 +71,7 @@ impl Backend for Cpu {
             HostData::U8(values) => Buffer::from_vec(values),
             HostData::Bool(values) => Buffer::from_vec(values.into_iter().map(u8::from).collect()),
         };
-        Ok(Tensor::from_parts(device, Layout::contiguous(shape), dtype, Storage::new(buffer)))
+        Ok(Tensor::from_parts(device, Layout::contiguous(shape), dtype, Storage::Own(buffer)))
     }
 
     fn download(&self, tensor: &Tensor) -> Result<HostData> {
@@ -104,13 +104,15 @@ impl Cpu {
             Op::Arange { start, step, .. } => create::arange(device, *start, *step, meta),
             Op::Random { distribution, stream, .. } => create::random(parallel, device, *distribution, *stream, meta),
             Op::Reshape { .. } | Op::Permute { .. } | Op::Expand { .. } | Op::Slice { .. } => {
-                match view::<Storage>(op, &inputs[0]) {
-                    Some(view) => view,
+                let mut input = last(&mut inputs)?;
+                let layout = match view_layout(op, input.layout()) {
+                    Some(layout) => layout,
                     None => {
-                        let whole = movement::made_contiguous(parallel, device, last(&mut inputs)?);
-                        view::<Storage>(op, &whole).ok_or_else(|| self.missing(op))?
+                        input = movement::made_contiguous(parallel, device, input);
+                        view_layout(op, input.layout()).ok_or_else(|| self.missing(op))?
                     }
-                }
+                };
+                view(&input, layout)
             }
             Op::Contiguous => movement::made_contiguous(parallel, device, last(&mut inputs)?),
             Op::Pad { padding, value } => movement::pad(parallel, device, &inputs[0], padding, *value, meta),

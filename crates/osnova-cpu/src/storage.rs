@@ -3,28 +3,22 @@
 use crate::memory::Buffer;
 use bytemuck::Pod;
 use osnova_tensor::{Device, Layout, Meta, Tensor};
-use std::sync::Arc;
 
-/// A shared buffer: views of one tensor share it under different layouts.
-#[derive(Clone, Debug)]
-pub(crate) struct Storage(Arc<Buffer>);
+/// A buffer, or the tensor whose buffer a view looks at. So a tensor is one allocation besides its elements, and views
+/// are counted as handles of the tensor they look at.
+#[derive(Debug)]
+pub(crate) enum Storage {
+    Own(Buffer),
+    View(Tensor),
+}
 
-impl Storage {
-    pub(crate) fn new(buffer: Buffer) -> Self {
-        Self(Arc::new(buffer))
-    }
-
-    /// All elements of the buffer.
-    #[inline]
-    pub(crate) fn slice<T: Pod>(&self) -> &[T] {
-        self.0.as_slice()
-    }
-
-    /// All elements of the buffer, if nobody else shares it.
-    #[inline]
-    fn slice_mut<T: Pod>(&mut self) -> Option<&mut [T]> {
-        Some(Arc::get_mut(&mut self.0)?.as_mut_slice())
-    }
+/// The same elements under another layout.
+pub(crate) fn view(tensor: &Tensor, layout: Layout) -> Tensor {
+    let base = match tensor.storage::<Storage>() {
+        Some(Storage::View(base)) => base.clone(),
+        _ => tensor.clone(),
+    };
+    Tensor::from_parts(tensor.device(), layout, tensor.dtype(), Storage::View(base))
 }
 
 /// All elements of a tensor's buffer; its layout says where its own lie.
@@ -32,7 +26,20 @@ impl Storage {
 /// Every tensor that reaches a kernel was made by this backend; the empty slice stands for one that was not.
 #[inline]
 pub(crate) fn elements<T: Pod>(tensor: &Tensor) -> &[T] {
-    tensor.storage::<Storage>().map_or(&[], Storage::slice)
+    match tensor.storage::<Storage>() {
+        Some(Storage::Own(buffer)) => buffer.as_slice(),
+        Some(Storage::View(base)) => elements(base),
+        None => &[],
+    }
+}
+
+/// All elements of a tensor's buffer to write to, if nobody else can see them.
+#[inline]
+fn elements_mut<T: Pod>(tensor: &mut Tensor) -> Option<&mut [T]> {
+    match tensor.storage_mut::<Storage>()? {
+        Storage::Own(buffer) => Some(buffer.as_mut_slice()),
+        Storage::View(base) => elements_mut(base),
+    }
 }
 
 /// The tensor's own elements in row-major order, if they lie that way.
@@ -51,12 +58,12 @@ pub(crate) fn writable<T: Pod>(tensor: &mut Tensor) -> Option<&mut [T]> {
         return None;
     }
     let (start, count) = (layout.offset(), layout.shape().count());
-    Some(&mut tensor.storage_mut::<Storage>()?.slice_mut::<T>()?[start..start + count])
+    Some(&mut elements_mut::<T>(tensor)?[start..start + count])
 }
 
 /// A new tensor whose elements `fill` writes, every one of them.
 pub(crate) fn create<T: Pod>(device: Device, meta: &Meta, fill: impl FnOnce(&mut [T])) -> Tensor {
     let mut buffer = Buffer::new(meta.shape.count() * size_of::<T>());
     fill(buffer.as_mut_slice());
-    Tensor::from_parts(device, Layout::contiguous(meta.shape), meta.dtype, Storage::new(buffer))
+    Tensor::from_parts(device, Layout::contiguous(meta.shape), meta.dtype, Storage::Own(buffer))
 }

@@ -54,4 +54,4 @@ pub use random::Generator;
 pub use scalar::{Real, Scalar};
 pub use shape::{Axes, IntoAxes, IntoReshape, IntoShape, MAX_RANK, Shape};
 pub use tensor::{NestedArray, Operand, Tensor};
-pub use view::view;
+pub use view::{view, view_layout};

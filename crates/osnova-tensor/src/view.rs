@@ -1,4 +1,4 @@
-//! The one function with which concrete backends answer view operations.
+//! What concrete backends answer view operations with.
 
 use crate::{Layout, Op, Tensor};
 use std::any::Any;
@@ -8,12 +8,14 @@ use std::any::Any;
 ///
 /// The operation has passed inference.
 pub fn view<S: Any + Send + Sync + Clone>(op: &Op, tensor: &Tensor) -> Option<Tensor> {
-    let layout = layout(op, tensor.layout())?;
+    let layout = view_layout(op, tensor.layout())?;
     let storage = tensor.storage::<S>()?.clone();
     Some(Tensor::from_parts(tensor.device(), layout, tensor.dtype(), storage))
 }
 
-fn layout(op: &Op, layout: &Layout) -> Option<Layout> {
+/// The layout that a view operation gives, for backends that share storage in a way of their own; `None` where the elements
+/// must be copied first, and for operations that are no views.
+pub fn view_layout(op: &Op, layout: &Layout) -> Option<Layout> {
     match op {
         Op::Reshape { shape } => layout.reshape(shape),
         Op::Permute { axes } => Some(layout.permute(axes)),
