@@ -32,15 +32,15 @@ pub(crate) struct Options {
     #[arg(long, default_value = "0.001", value_parser = learning_rate)]
     pub(crate) learning_rate: f64,
 
-    /// Widths of the hidden layers, separated by commas [default: 128 for digits, 256,128 for fashion-mnist]
+    /// Widths of the hidden layers, separated by commas [default: 1024 for digits, 256,128 for fashion-mnist]
     #[arg(long, value_delimiter = ',', value_parser = width)]
     hidden: Option<Vec<usize>>,
 
-    /// Share of hidden units dropped in training [default: 0.3 for digits, 0 for fashion-mnist]
+    /// Share of hidden units dropped in training [default: 0.6 for digits, 0 for fashion-mnist]
     #[arg(long, value_parser = share)]
     dropout: Option<f64>,
 
-    /// Share of input pixels dropped in training [default: 0.2 for digits, 0 for fashion-mnist]
+    /// Share of input pixels dropped in training [default: 0.3 for digits, 0 for fashion-mnist]
     #[arg(long, value_parser = share)]
     input_dropout: Option<f64>,
 
@@ -48,9 +48,9 @@ pub(crate) struct Options {
     #[arg(long, value_enum)]
     optimizer: Option<OptimizerKind>,
 
-    /// Epochs without a better validation loss after which to stop
-    #[arg(long, default_value = "10", value_parser = at_least_one)]
-    patience: usize,
+    /// Epochs without a better validation loss after which to stop [default: 20 for digits, 10 for fashion-mnist]
+    #[arg(long, value_parser = at_least_one)]
+    patience: Option<usize>,
 
     /// Fashion-MNIST's training images to validate on; with 0 all are trained on and the last epoch's model is kept
     #[arg(long, default_value = "5000")]
@@ -144,15 +144,15 @@ impl Options {
     }
 
     pub(crate) fn hidden(&self) -> Vec<usize> {
-        self.of(self.hidden.clone(), vec![128], vec![256, 128])
+        self.of(self.hidden.clone(), vec![1024], vec![256, 128])
     }
 
     pub(crate) fn dropout(&self) -> f64 {
-        self.of(self.dropout, 0.3, 0.0)
+        self.of(self.dropout, 0.6, 0.0)
     }
 
     pub(crate) fn input_dropout(&self) -> f64 {
-        self.of(self.input_dropout, 0.2, 0.0)
+        self.of(self.input_dropout, 0.3, 0.0)
     }
 
     pub(crate) fn optimizer(&self) -> OptimizerKind {
@@ -160,7 +160,7 @@ impl Options {
     }
 
     pub(crate) fn patience(&self) -> usize {
-        self.patience
+        self.of(self.patience, 20, 10)
     }
 
     pub(crate) fn device(&self) -> Result<Device, Box<dyn Error>> {
