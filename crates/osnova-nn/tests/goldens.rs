@@ -71,27 +71,27 @@ fn layer(case: &Case<'_>, dtype: DType, device: Device) -> Result<Option<Box<dyn
         options.build(&generator, device)
     };
     Ok(Some(match case.attributes["module"].as_str().unwrap() {
-        "ReLU" => Box::new(Relu::default()),
-        "Sigmoid" => Box::new(Sigmoid::default()),
-        "Tanh" => Box::new(Tanh::default()),
-        "SiLU" => Box::new(Silu::default()),
+        "ReLU" => Box::new(Relu),
+        "Sigmoid" => Box::new(Sigmoid),
+        "Tanh" => Box::new(Tanh),
+        "SiLU" => Box::new(Silu),
         "GELU" => Box::new(Gelu { approximate: case.attributes["approximate"] == "tanh" }),
         "LeakyReLU" => Box::new(LeakyRelu { slope: case.number("negative_slope", f64::NAN) }),
         "ELU" => Box::new(Elu { alpha: case.number("alpha", f64::NAN) }),
         "CELU" => Box::new(Celu { alpha: case.number("alpha", f64::NAN) }),
-        "SELU" => Box::new(Selu::default()),
+        "SELU" => Box::new(Selu),
         "Softplus" => {
             Box::new(Softplus { beta: case.number("beta", f64::NAN), threshold: case.number("threshold", f64::NAN) })
         }
-        "Mish" => Box::new(Mish::default()),
-        "Softsign" => Box::new(Softsign::default()),
-        "LogSigmoid" => Box::new(LogSigmoid::default()),
+        "Mish" => Box::new(Mish),
+        "Softsign" => Box::new(Softsign),
+        "LogSigmoid" => Box::new(LogSigmoid),
         "Hardtanh" => {
             Box::new(Hardtanh { low: case.number("min_val", f64::NAN), high: case.number("max_val", f64::NAN) })
         }
-        "Hardsigmoid" => Box::new(Hardsigmoid::default()),
-        "Hardswish" => Box::new(Hardswish::default()),
-        "ReLU6" => Box::new(Relu6::default()),
+        "Hardsigmoid" => Box::new(Hardsigmoid),
+        "Hardswish" => Box::new(Hardswish),
+        "ReLU6" => Box::new(Relu6),
         "Softmax" => Box::new(Softmax { axis }),
         "LogSoftmax" => Box::new(LogSoftmax { axis }),
         "Softmin" => Box::new(Softmin { axis }),
@@ -115,11 +115,11 @@ fn layer(case: &Case<'_>, dtype: DType, device: Device) -> Result<Option<Box<dyn
             for (index, pair) in sizes.windows(2).enumerate() {
                 if index > 0 {
                     match case.attributes["activation"].as_str().unwrap() {
-                        "ReLU" => model.push(Relu::default()),
-                        "Tanh" => model.push(Tanh::default()),
-                        "Sigmoid" => model.push(Sigmoid::default()),
+                        "ReLU" => model.push(Relu),
+                        "Tanh" => model.push(Tanh),
+                        "Sigmoid" => model.push(Sigmoid),
                         "GELU" => model.push(Gelu::default()),
-                        "SiLU" => model.push(Silu::default()),
+                        "SiLU" => model.push(Silu),
                         other => panic!("activation {other}"),
                     }
                 }

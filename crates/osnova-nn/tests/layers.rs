@@ -210,10 +210,10 @@ fn activations_have_their_textbook_landmarks() {
         let gradients = layer.forward(&points).unwrap().sum(.., false).unwrap().backward().unwrap();
         gradients.get(&points).unwrap().max(.., false).unwrap().item().unwrap()
     };
-    assert!((slope(&Sigmoid::default()) - 0.25).abs() < 1e-9);
-    assert!((slope(&Tanh::default()) - 1.0).abs() < 1e-9);
+    assert!((slope(&Sigmoid) - 0.25).abs() < 1e-9);
+    assert!((slope(&Tanh) - 1.0).abs() < 1e-9);
     let lowest = |layer: &dyn Forward| layer.forward(&points).unwrap().min(.., false).unwrap().item().unwrap();
-    assert!((lowest(&Silu::default()) + 0.278).abs() < 1e-3);
+    assert!((lowest(&Silu) + 0.278).abs() < 1e-3);
     let both = [false, true].map(|approximate| Gelu { approximate }.forward(&points).unwrap());
     let difference = (&both[0] - &both[1]).unwrap().abs().unwrap().max(.., false).unwrap().item().unwrap();
     assert!(difference > 0.0 && difference < 1e-3, "{difference}");

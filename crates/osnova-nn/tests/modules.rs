@@ -70,7 +70,7 @@ fn a_summary_tells_frozen_and_loose_parameters_and_unknown_shapes() {
     }
     let device = Device::cpu();
     let generator = Generator::new(0);
-    let mut body = Sequential::new().with(Linear::new(4, 3, &generator, device).unwrap()).with(Relu::default());
+    let mut body = Sequential::new().with(Linear::new(4, 3, &generator, device).unwrap()).with(Relu);
     body.freeze();
     let model = Scaled { scale: Param::new(vector(&[1.0, 2.0], device)).unwrap(), body };
     let summary = model.summary([7, 5]).unwrap();
@@ -309,12 +309,12 @@ fn fusing_an_activation_changes_nothing_but_the_kernel() {
     let generator = Generator::new(2);
     let linear = Linear::new(6, 5, &generator, device).unwrap();
     let input = Tensor::normal([7, 6], 0.0, 1.0, DType::F32, &generator, device).unwrap();
-    let fused = Sequential::new().with(linear.clone()).with(Tanh::default()).with(Identity);
+    let fused = Sequential::new().with(linear.clone()).with(Tanh).with(Identity);
     let apart = linear.forward(&input).unwrap().tanh().unwrap().to_vec::<f32>().unwrap();
     let together = fused.forward(&input).unwrap().to_vec::<f32>().unwrap();
     assert!(apart.iter().zip(&together).all(|(left, right)| (left - right).abs() < 1e-6));
     // An activation the layer has already is not lost.
-    let twice = Sequential::new().with(linear.clone().with_activation(Activation::Relu)).with(Tanh::default());
+    let twice = Sequential::new().with(linear.clone().with_activation(Activation::Relu)).with(Tanh);
     let expected = linear.forward(&input).unwrap().relu().unwrap().tanh().unwrap().to_vec::<f32>().unwrap();
     let actual = twice.forward(&input).unwrap().to_vec::<f32>().unwrap();
     assert!(expected.iter().zip(&actual).all(|(left, right)| (left - right).abs() < 1e-6));

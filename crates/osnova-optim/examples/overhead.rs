@@ -14,7 +14,7 @@ fn main() -> Result<()> {
         let mut model = Sequential::new();
         for pair in sizes.windows(2) {
             model.push(Linear::new(pair[0], pair[1], &generator, device)?);
-            model.push(Relu::default());
+            model.push(Relu);
         }
         let input = Tensor::ones([1, sizes[0]], DType::F32, device)?;
         let gradients = model.forward(&input)?.sum(.., false)?.backward()?;

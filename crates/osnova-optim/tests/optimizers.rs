@@ -15,7 +15,7 @@ fn model(seed: u64, device: Device) -> Sequential {
     let generator = Generator::new(seed);
     Sequential::new()
         .with(Linear::new(3, 8, &generator, device).unwrap())
-        .with(Relu::default())
+        .with(Relu)
         .with(Linear::new(8, 1, &generator, device).unwrap())
 }
 

@@ -37,7 +37,7 @@ fn mlp(seed: u64, device: Device) -> Sequential {
     let generator = Generator::new(seed);
     Sequential::new()
         .with(Linear::new(64, 32, &generator, device).unwrap())
-        .with(Relu {})
+        .with(Relu)
         .with(Dropout::new(0.3, &generator.fork(1)).unwrap())
         .with(Linear::new(32, 10, &generator, device).unwrap())
 }

@@ -33,7 +33,7 @@ pub mod prelude {
     pub use crate::autodiff::{AutodiffDevice, CheckedDevice, ProfiledDevice};
     #[cfg(feature = "cpu")]
     pub use crate::cpu::CpuDevice;
-    pub use crate::nn::{Forward, Linear, Module};
+    pub use crate::nn::{Dropout, Forward, LayerNorm, Linear, Module, Relu, Sequential, Sigmoid, Tanh};
     pub use crate::optim::{Adam, AdamW, Optimizer, Sgd};
     pub use crate::tensor::{Activation, DType, Device, Generator, Gradients, Result, Tensor};
 }

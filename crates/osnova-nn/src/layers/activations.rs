@@ -3,6 +3,22 @@
 use crate::{Forward, Module, Param, functions};
 use osnova_tensor::{Activation, DType, Device, Error, Result, Shape, Tensor};
 
+/// A struct with public fields, or one without any that is written as its bare name: `Relu`.
+macro_rules! declare {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty),* }) => {
+        $(#[$doc])*
+        #[derive(Module, Clone, Copy, Debug, PartialEq)]
+        #[module(manual)]
+        pub struct $name { $($(#[$field_doc])* pub $field: $kind),* }
+    };
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Module, Clone, Copy, Debug, PartialEq)]
+        #[module(manual)]
+        pub struct $name;
+    };
+}
+
 /// Layers that change each element and keep the shape.
 macro_rules! activations {
     ($(
@@ -10,10 +26,7 @@ macro_rules! activations {
         $name:ident $({ $($(#[$field_doc:meta])* $field:ident: $kind:ty = $default:expr),* $(,)? })?
         => |$layer:ident, $input:ident| $value:expr, $fused:expr;
     )*) => {$(
-        $(#[$doc])*
-        #[derive(Module, Clone, Copy, Debug, PartialEq)]
-        #[module(manual)]
-        pub struct $name { $($($(#[$field_doc])* pub $field: $kind),*)? }
+        declare! { $(#[$doc])* $name $({ $($(#[$field_doc])* $field: $kind),* })? }
 
         impl Default for $name {
             fn default() -> Self {

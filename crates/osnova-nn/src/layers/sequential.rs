@@ -16,7 +16,7 @@ use osnova_tensor::{Result, Shape, Tensor};
 /// let (generator, device) = (Generator::new(0), Device::cpu());
 /// let model = Sequential::new()
 ///     .with(Linear::new(64, 32, &generator, device)?)
-///     .with(Relu::default())
+///     .with(Relu)
 ///     .with(Linear::new(32, 10, &generator, device)?);
 /// let names: Vec<_> = model.named_parameters().into_iter().map(|(name, _)| name).collect();
 /// assert_eq!(names, ["0.weight", "0.bias", "2.weight", "2.bias"]);

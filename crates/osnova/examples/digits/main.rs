@@ -112,7 +112,7 @@ fn mlp(options: &Options, features: usize, classes: usize, device: Device) -> os
     let mut width = features;
     for (number, hidden) in options.hidden().into_iter().enumerate() {
         model.push(Linear::new(width, hidden, &generator, device)?);
-        model.push(Relu {});
+        model.push(Relu);
         if options.dropout() > 0.0 {
             model.push(Dropout::new(options.dropout(), &generator.fork(1 + number as u64))?);
         }
