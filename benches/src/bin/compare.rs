@@ -12,9 +12,8 @@ fn main() -> ExitCode {
     let threads = arguments.first().map_or("2", String::as_str);
     // The number of threads is read once, at the first kernel: it must stand in the environment before.
     if std::env::var("OSNOVA_NUM_THREADS").ok().as_deref() != Some(threads) {
-        let again = std::env::current_exe().and_then(|program| {
-            Command::new(program).args(&arguments).env("OSNOVA_NUM_THREADS", threads).status()
-        });
+        let again = std::env::current_exe()
+            .and_then(|program| Command::new(program).args(&arguments).env("OSNOVA_NUM_THREADS", threads).status());
         return match again {
             Ok(status) if status.success() => ExitCode::SUCCESS,
             Ok(_) => ExitCode::FAILURE,

@@ -106,12 +106,40 @@ impl<T: VectorMath + std::ops::Add<Output = T>> Finish<'_, T> {
     }
 }
 
+/// A kernel of the `gemm` crates: rows, columns and inner size; the result with its column and row stride and whether it is
+/// read; each side with its column and row stride; α, β; conjugations; threads.
+#[doc(hidden)]
+pub type Kernel<T> = unsafe fn(
+    usize,
+    usize,
+    usize,
+    *mut T,
+    isize,
+    isize,
+    bool,
+    *const T,
+    isize,
+    isize,
+    *const T,
+    isize,
+    isize,
+    T,
+    T,
+    bool,
+    bool,
+    bool,
+    gemm_common::Parallelism,
+);
+
 /// A number that matrices can hold.
 pub trait Element: VectorMath + bytemuck::Pod + std::ops::Add<Output = Self> + std::ops::Mul<Output = Self> {
     /// Zero.
     const ZERO: Self;
     /// One.
     const ONE: Self;
+    /// The product kernel for this processor.
+    #[doc(hidden)]
+    fn kernel() -> Kernel<Self>;
     /// The dot product of `x` with each of the rows of `matrix` that start every `stride` elements.
     #[doc(hidden)]
     fn dots(x: &[Self], matrix: &[Self], stride: usize, output: &mut [Self]);
@@ -120,6 +148,9 @@ pub trait Element: VectorMath + bytemuck::Pod + std::ops::Add<Output = Self> + s
 impl Element for f32 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
+    fn kernel() -> Kernel<Self> {
+        gemm_f32::gemm::f32::get_gemm_fn()
+    }
     #[inline]
     fn dots(x: &[Self], matrix: &[Self], stride: usize, output: &mut [Self]) {
         vector::dots_f32(x, matrix, stride, output);
@@ -129,6 +160,9 @@ impl Element for f32 {
 impl Element for f64 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
+    fn kernel() -> Kernel<Self> {
+        gemm_f64::gemm::f64::get_gemm_fn()
+    }
     #[inline]
     fn dots(x: &[Self], matrix: &[Self], stride: usize, output: &mut [Self]) {
         vector::dots_f64(x, matrix, stride, output);
@@ -179,26 +213,38 @@ pub fn matmul<T: Element>(
         // ranges were checked for the whole matrices.
         unsafe {
             let start = output.get().add(first_output);
-            gemm::gemm(
-                block.rows,
+            let left_block = left.elements.as_ptr().add(left_start).offset(block.first_row as isize * left.row_stride);
+            let right_block =
+                right.elements.as_ptr().add(right_start).offset(block.first_column as isize * right.column_stride);
+            // The kernel wants a column-major result: the product of the transposed matrices, in the other order.
+            let (mut a, mut b) = (right_block, left_block);
+            let (mut a_step, mut b_step) = (right.row_stride, left.column_stride);
+            if a_step < 0 {
+                // It also wants the left side's inner stride not to be negative: both inner axes are walked from the other end.
+                a = a.wrapping_offset((inner - 1) as isize * a_step);
+                b = b.wrapping_offset((inner - 1) as isize * b_step);
+                (a_step, b_step) = (-a_step, -b_step);
+            }
+            (T::kernel())(
                 block.columns,
+                block.rows,
                 inner,
                 start,
-                1,
                 columns as isize,
+                1,
                 false,
-                left.elements.as_ptr().add(left_start).offset(block.first_row as isize * left.row_stride),
-                left.column_stride,
-                left.row_stride,
-                right.elements.as_ptr().add(right_start).offset(block.first_column as isize * right.column_stride),
+                a,
+                a_step,
                 right.column_stride,
-                right.row_stride,
+                b,
+                left.row_stride,
+                b_step,
                 T::ZERO,
                 T::ONE,
                 false,
                 false,
                 false,
-                gemm::Parallelism::None,
+                gemm_common::Parallelism::None,
             );
             if finish.bias.is_some() || finish.activation.is_some() {
                 for row in 0..block.rows {
