@@ -234,3 +234,14 @@ fn a_level_can_be_forced_and_an_absent_one_is_ignored() {
     force_level(absent);
     assert_eq!(osnova_cpu::dispatch::level(), widest);
 }
+
+#[test]
+fn the_cheaper_exponential_has_the_same_bits_below_zero() {
+    let cheap = |x: f32| VectorMath::exp_of_nonpositive::<Portable>(x);
+    for step in 0..=870_000 {
+        let x = step as f32 * -1e-4;
+        assert_eq!(cheap(x).to_bits(), VectorMath::exp::<Portable>(x).to_bits(), "{x}");
+    }
+    assert_eq!([cheap(-88.0), cheap(-1e30), cheap(f32::NEG_INFINITY)], [0.0; 3]);
+    assert!(cheap(f32::NAN).is_nan());
+}

@@ -14,34 +14,34 @@ const CHUNK: usize = 1 << 14;
 const LANES: usize = 16;
 
 simd_dispatch! {
-    /// `out = exp(row − shift)`; gives the sum.
+    /// `out = exp(row − shift)` for a shift not below any element; gives the sum.
     pub(crate) fn exponentials[S]<T>(row: &[T], shift: T, out: &mut [T]) -> T where [T: Float] {
         let mut lanes = [T::ZERO; LANES];
         let whole = row.len() / LANES * LANES;
         for (row, out) in row[..whole].chunks_exact(LANES).zip(out.chunks_exact_mut(LANES)) {
             for lane in 0..LANES {
-                out[lane] = (row[lane] - shift).exp::<S>();
+                out[lane] = (row[lane] - shift).exp_of_nonpositive::<S>();
                 lanes[lane] += out[lane];
             }
         }
         for ((lane, &value), out) in lanes.iter_mut().zip(&row[whole..]).zip(&mut out[whole..]) {
-            *out = (value - shift).exp::<S>();
+            *out = (value - shift).exp_of_nonpositive::<S>();
             *lane += *out;
         }
         collapse(lanes)
     }
 
-    /// `Σ exp(row − shift)`.
+    /// `Σ exp(row − shift)` for a shift not below any element.
     pub(crate) fn sum_of_exponentials[S]<T>(row: &[T], shift: T) -> T where [T: Float] {
         let mut lanes = [T::ZERO; LANES];
         let mut chunks = row.chunks_exact(LANES);
         for row in &mut chunks {
             for lane in 0..LANES {
-                lanes[lane] += (row[lane] - shift).exp::<S>();
+                lanes[lane] += (row[lane] - shift).exp_of_nonpositive::<S>();
             }
         }
         for (lane, &value) in lanes.iter_mut().zip(chunks.remainder()) {
-            *lane += (value - shift).exp::<S>();
+            *lane += (value - shift).exp_of_nonpositive::<S>();
         }
         collapse(lanes)
     }

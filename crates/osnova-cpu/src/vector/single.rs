@@ -65,6 +65,15 @@ fn exp_of_negative<S: InstructionSet>(x: f32) -> f32 {
     (expm1_of_remainder::<S>(remainder) + 1.0) * power_of_two(exponent)
 }
 
+/// `e^x` for `x <= 0`: the scale fits one factor down to the smallest normal result, and what lies below is 0.
+#[inline(always)]
+fn exp_of_nonpositive<S: InstructionSet>(x: f32) -> f32 {
+    let (exponent, remainder) = split_exponent::<S>(x);
+    let value = (expm1_of_remainder::<S>(remainder) + 1.0) * power_of_two(exponent);
+    // Also what the split makes of large numbers; NaN passes the comparison by.
+    if x < -87.0 { 0.0 } else { value }
+}
+
 #[inline(always)]
 fn expm1<S: InstructionSet>(x: f32) -> f32 {
     let clamped = if x > 89.0 { 89.0 } else { x };
@@ -285,6 +294,11 @@ impl VectorMath for f32 {
     #[inline(always)]
     fn exp<S: InstructionSet>(self) -> Self {
         exp::<S>(self)
+    }
+
+    #[inline(always)]
+    fn exp_of_nonpositive<S: InstructionSet>(self) -> Self {
+        exp_of_nonpositive::<S>(self)
     }
 
     #[inline(always)]
