@@ -1,6 +1,6 @@
 //! The one place that decides, at run time, which instruction set a kernel uses.
 //!
-//! A kernel is a plain loop. [`simd_dispatch!`] compiles it once for every instruction set of the target, as a function
+//! A kernel is a plain loop. [`simd_dispatch!`](crate::simd_dispatch!) compiles it once for every instruction set of the target, as a function
 //! with `#[target_feature]`, so that the compiler vectorises it with the wide registers, and picks one of the copies
 //! at each call. Inside the loop, a type parameter stands for the instruction set: arithmetic that differs between them
 //! (a fused multiply-add above all) goes through [`InstructionSet`], and so do the functions of

@@ -2,7 +2,7 @@
 //!
 //! The first touch of fresh pages costs the system about 2 µs for every 4 KiB, so a training step that asked it for
 //! each of its outputs would wait longer for memory than for arithmetic. Freed buffers therefore go to free lists by
-//! size class: a list for every thread, without locks, for blocks up to [`LARGEST_LOCAL`], and shared lists for
+//! size class: a list for every thread, without locks, for blocks up to 1 MiB, and shared lists for
 //! larger blocks and for what a thread has too much of. The shared lists are bounded by the bytes that were in use at
 //! the peak; what exceeds that goes back to the system.
 //!

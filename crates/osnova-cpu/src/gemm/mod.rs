@@ -2,7 +2,7 @@
 //!
 //! A product is cut into blocks that depend on its shape and strides alone; each block is a call of the `gemm` crate on
 //! one thread. So the number of threads changes no bit of the result, and a block's bias and activation find it warm.
-//! Products with one row or one column have kernels of their own ([`vector`]): there `gemm` takes three times as long.
+//! Products with one row or one column have kernels of their own (`gemm::vector`): there `gemm` takes three times as long.
 
 #[cfg(target_arch = "x86_64")]
 mod dots_avx2;
