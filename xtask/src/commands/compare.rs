@@ -110,7 +110,9 @@ impl Racer {
         let threads = arguments.threads.to_string();
         let mut command = cores.command(&self.program);
         command.args(&self.words).arg(&threads).arg(workloads);
-        for variable in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"] {
+        for variable in
+            ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS", "OSNOVA_NUM_THREADS"]
+        {
             command.env(variable, &threads);
         }
         // The race is between processors, whatever else the machine has.
