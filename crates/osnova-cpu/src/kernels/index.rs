@@ -1,6 +1,6 @@
 //! By index: gather, scatter-add, index-select, index-add, sort.
 
-use super::movement::copy;
+use super::movement::owned;
 use super::tiles::Walk;
 use crate::native::{Native, Number, with_native, with_width};
 use crate::parallel::Parallel;
@@ -136,14 +136,6 @@ accumulate! {
     crate::native::Truth => |x, y| crate::native::Truth(x.0 | y.0);
 }
 
-/// The base as a tensor to write to: itself if this is its last handle, else a copy.
-fn owned<T: Native>(parallel: &Parallel, device: Device, mut base: Tensor, meta: &Meta) -> Tensor {
-    if writable::<T>(&mut base).is_some() {
-        return base;
-    }
-    create::<T>(device, meta, |out| copy(parallel, elements(&base), base.layout(), out))
-}
-
 /// Adds each element of `source` at its position. Half types add in `f32` over the whole tensor and round once.
 fn add_at<T: Accumulate>(dtype: DType, out: &mut [T], additions: impl Iterator<Item = (usize, T)>) {
     if matches!(dtype, DType::F16 | DType::BF16) {
@@ -173,7 +165,7 @@ pub(crate) fn scatter_add(
     let chosen = checked("scatter_add", index, axis, base.shape()[axis])?;
     let strides = Layout::contiguous(meta.shape).strides();
     with_native!(meta.dtype, T => {
-        let mut out = owned::<T>(parallel, device, base, meta);
+        let mut out = owned::<T>(parallel, device, base);
         if let Some(slots) = writable::<T>(&mut out) {
             let positions = positions(index.dims(), &strides, 0, axis, &chosen);
             add_at(meta.dtype, slots, positions.zip(values::<T>(source)));
@@ -195,7 +187,7 @@ pub(crate) fn index_add(
     let chosen = checked("index_add", index, axis, size)?;
     let run: usize = meta.shape[axis + 1..].iter().product();
     with_native!(meta.dtype, T => {
-        let mut out = owned::<T>(parallel, device, base, meta);
+        let mut out = owned::<T>(parallel, device, base);
         if let Some(slots) = writable::<T>(&mut out).filter(|slots| !slots.is_empty()) {
             let outer = slots.len() / (size * run);
             let rows = (0..outer).flat_map(|outer| chosen.iter().map(move |&chosen| (outer * size + chosen) * run));

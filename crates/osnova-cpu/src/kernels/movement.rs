@@ -3,7 +3,7 @@
 use super::tiles::Walk;
 use crate::native::{Native, with_native, with_width};
 use crate::parallel::Parallel;
-use crate::storage::{create, elements};
+use crate::storage::{create, elements, writable};
 use bytemuck::Pod;
 use osnova_tensor::{Device, Layout, MAX_RANK, Meta, Scalar, Tensor};
 
@@ -21,6 +21,15 @@ pub(crate) fn made_contiguous(parallel: &Parallel, device: Device, input: Tensor
         return input;
     }
     contiguous(parallel, device, &input, &Meta::new(*input.shape(), input.dtype()))
+}
+
+/// The tensor itself if this is its last handle, so that it may be written to, else a copy.
+pub(crate) fn owned<T: Native>(parallel: &Parallel, device: Device, mut tensor: Tensor) -> Tensor {
+    if writable::<T>(&mut tensor).is_some() {
+        return tensor;
+    }
+    let meta = Meta::new(*tensor.shape(), tensor.dtype());
+    create::<T>(device, &meta, |out| copy(parallel, elements(&tensor), tensor.layout(), out))
 }
 
 /// Copies the elements of `layout`, row-major, into `out`.

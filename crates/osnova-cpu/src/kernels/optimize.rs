@@ -1,12 +1,11 @@
 //! Optimizer updates: every parameter of a model in one pass, in place.
 
 use super::float::Float;
-use super::movement::{copy, made_contiguous};
-use crate::native::Native;
+use super::movement::{made_contiguous, owned};
 use crate::parallel::Parallel;
 use crate::simd_dispatch;
-use crate::storage::{contiguous, create, elements, writable};
-use osnova_tensor::{DType, Device, Inputs, Meta, Optimize, Outputs, Tensor};
+use crate::storage::{contiguous, elements, writable};
+use osnova_tensor::{DType, Device, Inputs, Optimize, Outputs, Tensor};
 
 /// Elements of a parameter a thread updates at a time.
 const CHUNK: usize = 1 << 13;
@@ -91,15 +90,6 @@ pub(crate) fn optimize(parallel: &Parallel, device: Device, attributes: &Optimiz
         Some(DType::F64) => Some(update::<f64>(parallel, device, attributes, inputs)),
         _ => None,
     }
-}
-
-/// The tensor itself if it may be written to, else a copy that may.
-fn owned<T: Native>(parallel: &Parallel, device: Device, mut tensor: Tensor) -> Tensor {
-    if writable::<T>(&mut tensor).is_some() {
-        return tensor;
-    }
-    let meta = Meta::new(*tensor.shape(), tensor.dtype());
-    create::<T>(device, &meta, |out| copy(parallel, elements(&tensor), tensor.layout(), out))
 }
 
 fn update<T: Float>(parallel: &Parallel, device: Device, attributes: &Optimize, inputs: Inputs) -> Outputs {
