@@ -350,7 +350,6 @@ pub fn infer<D: Described>(op: &Op, inputs: &[D]) -> Result<Metas> {
                 ));
             }
             loss(
-                name,
                 attributes.reduction,
                 attributes.with_gradient,
                 Shape::new(&target[..])?,
@@ -363,7 +362,7 @@ pub fn infer<D: Described>(op: &Op, inputs: &[D]) -> Result<Metas> {
             accept(name, inputs, inputs[0].dtype().is_float())?;
             same_shape(name, inputs, 0, 1)?;
             let shape = *inputs[0].shape();
-            loss(name, attributes.reduction, attributes.with_gradient, shape, Meta::new(shape, inputs[0].dtype()))
+            loss(attributes.reduction, attributes.with_gradient, shape, Meta::new(shape, inputs[0].dtype()))
         }
         Op::LayerNorm(attributes) => {
             arity(name, inputs, if attributes.affine { 3 } else { 1 })?;
@@ -615,14 +614,7 @@ fn linear<D: Described>(name: &'static str, bias: bool, inputs: &[D]) -> Result<
     one(input.with(input.rank() - 1, weight[0])?, inputs[0].dtype())
 }
 
-fn loss(
-    name: &'static str,
-    reduction: ReductionKind,
-    with_gradient: bool,
-    values: Shape,
-    logits: Meta,
-) -> Result<Metas> {
-    let _ = name;
+fn loss(reduction: ReductionKind, with_gradient: bool, values: Shape, logits: Meta) -> Result<Metas> {
     let shape = if reduction == ReductionKind::None { values } else { Shape::SCALAR };
     let mut metas = smallvec![Meta::new(shape, logits.dtype)];
     if with_gradient {

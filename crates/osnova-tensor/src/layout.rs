@@ -1,6 +1,6 @@
 //! Where the elements of a tensor lie in its storage.
 
-use crate::{Axes, MAX_RANK, Shape, SliceRange};
+use crate::{MAX_RANK, Shape, SliceRange};
 use std::ops::Deref;
 
 /// Distances, in elements, between neighbours along each axis. Dereferences to `[isize]`.
@@ -192,16 +192,6 @@ impl Layout {
             }
             position as usize
         })
-    }
-}
-
-impl Layout {
-    /// The axes of the layout from the widest stride to the narrowest: the order in which memory is walked forwards.
-    pub fn axes_by_stride(&self) -> Axes {
-        let strides = self.strides();
-        let mut axes: Axes = (0..self.shape.rank()).collect();
-        axes.sort_by_key(|&axis| std::cmp::Reverse(strides[axis].unsigned_abs()));
-        axes
     }
 }
 
