@@ -1,0 +1,92 @@
+//! The backend: which kernel answers which operation.
+
+use crate::engine::Engine;
+use crate::kernels::{create, elementwise, movement};
+use crate::storage::view;
+use osnova_tensor::{
+    Backend, Capabilities, Device, Error, HostData, Inputs, Meta, Op, Outputs, Result, Shape, Tensor, view_layout,
+};
+use smallvec::smallvec;
+
+/// A Vulkan device.
+#[derive(Debug)]
+pub(crate) struct Vulkan(pub(crate) &'static Engine);
+
+impl Vulkan {
+    fn missing(&self, op: &Op, inputs: &[Tensor]) -> Box<Error> {
+        self.0.unsupported(op.name(), inputs.first().map(Tensor::dtype))
+    }
+}
+
+impl Backend for Vulkan {
+    fn name(&self) -> String {
+        self.0.name.clone()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let mut capabilities = Capabilities::new(self.0.gpu.info.dtypes);
+        capabilities.asynchronous = true;
+        capabilities
+    }
+
+    fn claims(&self, op: &Op, _inputs: &[Tensor]) -> bool {
+        matches!(op, Op::Activate(_) | Op::ActivationGradient(_))
+    }
+
+    fn upload(&self, device: Device, data: HostData, shape: Shape) -> Result<Tensor> {
+        let tensor = self.0.create(device, &Meta::new(shape, data.dtype()))?;
+        self.0.write(&tensor, data.as_bytes())?;
+        Ok(tensor)
+    }
+
+    fn download(&self, tensor: &Tensor) -> Result<HostData> {
+        self.0.read(&movement::made_contiguous(self.0, tensor.device(), tensor.clone())?)
+    }
+
+    fn synchronize(&self) -> Result<()> {
+        self.0.stream.synchronize()
+    }
+
+    fn execute(&self, device: Device, op: &Op, mut inputs: Inputs, outputs: &[Meta]) -> Result<Outputs> {
+        let engine = self.0;
+        // An optimizer of no parameters has no output.
+        let Some(meta) = outputs.first() else { return Ok(Outputs::new()) };
+        // Inference has counted the inputs; the last one comes off first.
+        let last = |inputs: &mut Inputs| inputs.pop().ok_or_else(|| self.missing(op, &[]));
+        let output = match op {
+            Op::Full { value, .. } => create::full(engine, device, *value, meta)?,
+            Op::Arange { start, step, .. } => create::arange(engine, device, *start, *step, meta)?,
+            Op::Random { distribution, stream, .. } => create::random(engine, device, *distribution, *stream, meta)?,
+            Op::Reshape { .. } | Op::Permute { .. } | Op::Expand { .. } | Op::Slice { .. } => {
+                let mut input = last(&mut inputs)?;
+                let layout = match view_layout(op, input.layout()) {
+                    Some(layout) => layout,
+                    None => {
+                        input = movement::made_contiguous(engine, device, input)?;
+                        view_layout(op, input.layout()).ok_or_else(|| self.missing(op, &[]))?
+                    }
+                };
+                view(&input, layout)
+            }
+            Op::Contiguous => movement::made_contiguous(engine, device, last(&mut inputs)?)?,
+            Op::Pad { padding, value } => movement::pad(engine, device, &inputs[0], padding, *value, meta)?,
+            Op::Concat { axis } => movement::concat(engine, device, &inputs, *axis, meta)?,
+            Op::Unary(kind) => elementwise::unary(engine, device, *kind, last(&mut inputs)?, meta)?,
+            Op::Binary(kind) => {
+                let right = last(&mut inputs)?;
+                elementwise::binary(engine, device, *kind, last(&mut inputs)?, right, meta)?
+            }
+            Op::Compare(kind) => elementwise::compare(engine, device, *kind, &inputs[0], &inputs[1], meta)?,
+            Op::Clamp { low, high } => elementwise::clamp(engine, device, *low, *high, last(&mut inputs)?, meta)?,
+            Op::Where => elementwise::where_(engine, device, &inputs[0], &inputs[1], &inputs[2], meta)?,
+            Op::Cast { .. } => elementwise::cast(engine, device, last(&mut inputs)?, meta)?,
+            Op::Activate(kind) => elementwise::activate(engine, device, *kind, last(&mut inputs)?, meta)?,
+            Op::ActivationGradient(kind) => {
+                let output = last(&mut inputs)?;
+                elementwise::activation_gradient(engine, device, *kind, last(&mut inputs)?, output, meta)?
+            }
+            _ => return Err(self.missing(op, &inputs)),
+        };
+        Ok(smallvec![output])
+    }
+}

@@ -1,0 +1,226 @@
+//! What kernels are written with: tensors as bound buffers, and dispatches.
+
+use crate::gpu::Gpu;
+use crate::memory::{Allocator, Block, Placement, Pool};
+use crate::pipeline::{BINDINGS, Key, Pipelines};
+use crate::storage::{Storage, block};
+use crate::stream::{Access, Bound, Stream, Work};
+use osnova_tensor::{DType, Device, Error, HostData, Layout, Meta, Result, Tensor};
+use smallvec::SmallVec;
+
+/// Threads of a workgroup of the elementwise kernels, as `shaders/include/interface.glsl` says.
+pub(crate) const THREADS: u32 = 256;
+/// Elements each of those threads handles before it steps on.
+pub(crate) const ELEMENTS_PER_THREAD: u32 = 4;
+
+/// Metadata of a dispatch: shapes, strides, offsets, scalars.
+pub(crate) type Words = SmallVec<[u32; 32]>;
+
+/// A device with all that runs on it. Made once and kept for the rest of the program.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) gpu: &'static Gpu,
+    pub(crate) pool: &'static Pool,
+    pub(crate) stream: Stream,
+    pipelines: Pipelines,
+    pub(crate) name: String,
+}
+
+/// Where a tensor's elements lie, for a shader: a range of a buffer, and the first element's position in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    bound: Bound,
+    /// In elements.
+    pub(crate) start: u32,
+}
+
+impl Engine {
+    pub(crate) fn open(index: usize) -> Result<&'static Self> {
+        let gpu: &'static Gpu = Box::leak(Box::new(Gpu::open(index)?));
+        let pool: &'static Pool = Box::leak(Box::new(Pool::new(Allocator::new(gpu.device.clone()))));
+        let pipelines = Pipelines::new(gpu)?;
+        let stream = Stream::new(gpu, pool, pipelines.set_layout())?;
+        Ok(Box::leak(Box::new(Self { gpu, pool, stream, pipelines, name: gpu.name() })))
+    }
+
+    /// A new row-major tensor with any contents.
+    pub(crate) fn create(&self, device: Device, meta: &Meta) -> Result<Tensor> {
+        let bytes = (meta.shape.count() as u64).checked_mul(meta.dtype.size() as u64);
+        let bytes = bytes.ok_or_else(|| self.too_large(u64::MAX))?;
+        let memory = self.stream.take(bytes, Placement::Device)?;
+        let storage = Storage::Own(Block::new(memory, self.pool));
+        Ok(Tensor::from_parts(device, Layout::contiguous(meta.shape), meta.dtype, storage))
+    }
+
+    /// Copies bytes to the front of a tensor that was just created.
+    pub(crate) fn write(&self, tensor: &Tensor, bytes: &[u8]) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let target = self.block(tensor)?;
+        let mut staging = self.stream.take(bytes.len() as u64, Placement::Upload)?;
+        staging.bytes()[..bytes.len()].copy_from_slice(bytes);
+        self.stream.upload(staging, target.handle(), bytes.len() as u64)
+    }
+
+    /// The values of a row-major tensor, after everything that was recorded.
+    pub(crate) fn read(&self, tensor: &Tensor) -> Result<HostData> {
+        let size = tensor.dtype().size();
+        let bytes = tensor.count() * size;
+        let read = |bytes: &[u8]| {
+            HostData::from_bytes(tensor.dtype(), bytes).ok_or_else(|| {
+                Error::device(&self.name, "a truth value is neither 0 nor 1", "This is a defect: report it")
+            })
+        };
+        if bytes == 0 {
+            return read(&[]);
+        }
+        let source = self.block(tensor)?;
+        let mut staging = self.stream.take(bytes as u64, Placement::Readback)?;
+        let offset = (tensor.layout().offset() * size) as u64;
+        let outcome = self.stream.read(source.handle(), offset, &staging, bytes as u64);
+        let data = outcome.and_then(|()| read(&staging.bytes()[..bytes]));
+        self.pool.give(staging);
+        data
+    }
+
+    fn block<'t>(&self, tensor: &'t Tensor) -> Result<&'t Block> {
+        block(tensor).ok_or_else(|| {
+            let problem = format!("a tensor of {} was not made here", tensor.device());
+            Error::device(&self.name, problem, "Move it with `tensor.to_device(device)`")
+        })
+    }
+
+    /// A tensor as an input of a shader.
+    pub(crate) fn input(&self, tensor: &Tensor) -> Result<Place> {
+        self.place(tensor, tensor.layout(), Access::Read)
+    }
+
+    /// A tensor as an output of a shader, which may read it too.
+    pub(crate) fn output(&self, tensor: &Tensor) -> Result<Place> {
+        self.place(tensor, tensor.layout(), Access::Write)
+    }
+
+    fn place(&self, tensor: &Tensor, layout: &Layout, access: Access) -> Result<Place> {
+        let block = self.block(tensor)?;
+        let limit = self.gpu.info.max_tensor_bytes;
+        let size = tensor.dtype().size() as u64;
+        let whole = Bound { buffer: block.handle(), offset: 0, size: block.size(), access };
+        if block.size() <= limit {
+            // At most 2³² bytes, so positions fit 32 bits.
+            return Ok(Place { bound: whole, start: layout.offset() as u32 });
+        }
+        // Only what the layout reaches needs to be seen.
+        let (mut low, mut high) = (layout.offset() as i64, layout.offset() as i64);
+        for (&dim, &stride) in layout.shape().iter().zip(layout.strides().iter()) {
+            let reach = stride as i64 * (dim.max(1) as i64 - 1);
+            if reach < 0 { low += reach } else { high += reach }
+        }
+        let offset = (low as u64 * size) / self.gpu.alignment * self.gpu.alignment;
+        let bytes = ((high as u64 + 1) * size - offset).next_multiple_of(4);
+        if bytes > limit {
+            return Err(self.too_large(bytes));
+        }
+        let start = (layout.offset() as u64 - offset / size) as u32;
+        Ok(Place { bound: Bound { offset, size: bytes, ..whole }, start })
+    }
+
+    fn too_large(&self, bytes: u64) -> Box<Error> {
+        let problem = format!(
+            "a kernel would have to see {bytes} bytes of one tensor, this device shows it {} at most (maxStorageBufferRange)",
+            self.gpu.info.max_tensor_bytes
+        );
+        Error::device(
+            &self.name,
+            problem,
+            "Split the tensor, for example by `narrow` or `chunk`, or use smaller batches",
+        )
+    }
+
+    /// How many elements a kernel is to handle, if that fits its counters.
+    pub(crate) fn count(&self, count: usize) -> Result<u32> {
+        // The last step of a loop over the grid must not wrap around.
+        const LARGEST: usize = 0xf000_0000;
+        if count <= LARGEST {
+            return Ok(count as u32);
+        }
+        let problem = format!("{count} elements are more than a kernel can count ({LARGEST})");
+        Err(Error::device(&self.name, problem, "Split the tensor, or use smaller batches"))
+    }
+
+    /// Begins a dispatch of a shader, by its name in `shaders/`.
+    pub(crate) fn shader(&self, shader: &'static str) -> Dispatch<'_> {
+        let key = Key { shader, spilled: false, constants: SmallVec::new(), subgroup: 0 };
+        Dispatch { engine: self, key, bound: SmallVec::new(), words: Words::new() }
+    }
+
+    /// The error of an operation without a kernel.
+    pub(crate) fn unsupported(&self, operation: &str, dtype: Option<DType>) -> Box<Error> {
+        let dtype = dtype.map(|dtype| format!(" of {dtype}")).unwrap_or_default();
+        Error::device(
+            &self.name,
+            format!("there is no kernel for {operation}{dtype} on Vulkan"),
+            "Move the inputs to the CPU for it: `tensor.to_device(Device::cpu())`",
+        )
+    }
+}
+
+/// A dispatch that is being put together.
+#[must_use = "nothing is recorded before `run`"]
+pub(crate) struct Dispatch<'e> {
+    engine: &'e Engine,
+    key: Key,
+    bound: SmallVec<[Bound; BINDINGS as usize]>,
+    words: Words,
+}
+
+impl Dispatch<'_> {
+    /// The next of the shader's own specialisation constants, `FIRST_CONSTANT` on.
+    pub(crate) fn constant(mut self, value: impl Into<u32>) -> Self {
+        self.key.constants.push(value.into());
+        self
+    }
+
+    /// The next binding.
+    pub(crate) fn bind(mut self, place: &Place) -> Self {
+        self.bound.push(place.bound);
+        self
+    }
+
+    /// The next words of metadata.
+    pub(crate) fn words(mut self, words: &[u32]) -> Self {
+        self.words.extend_from_slice(words);
+        self
+    }
+
+    /// Asks for a subgroup size, all subgroups full; only where the device lets kernels choose.
+    #[expect(dead_code, reason = "for kernels that work on whole subgroups")]
+    pub(crate) fn subgroup(mut self, size: u32) -> Self {
+        self.key.subgroup = size;
+        self
+    }
+
+    /// Records the dispatch with this many workgroups; the shader loops if the device allows fewer.
+    pub(crate) fn groups(mut self, groups: u32) -> Result<()> {
+        let engine = self.engine;
+        debug_assert!(self.bound.len() < BINDINGS as usize, "the last binding is the spill buffer");
+        self.key.spilled = self.words.len() > crate::pipeline::PUSH_WORDS;
+        let pipeline = engine.pipelines.get(self.key)?;
+        let groups = groups.clamp(1, engine.gpu.max_groups.min(u32::from(u16::MAX)));
+        engine.stream.dispatch(&Work {
+            pipeline,
+            layout: engine.pipelines.layout(),
+            bound: &self.bound,
+            words: &self.words,
+            groups,
+        })
+    }
+
+    /// Records the dispatch for `count` elements by threads that handle [`ELEMENTS_PER_THREAD`] each.
+    pub(crate) fn elements(self, count: u32) -> Result<()> {
+        if count == 0 {
+            return Ok(());
+        }
+        self.groups(count.div_ceil(THREADS * ELEMENTS_PER_THREAD))
+    }
+}

@@ -1,0 +1,102 @@
+//! The Vulkan loader and instance: one for the program.
+
+use osnova_tensor::{Error, Result};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use vulkano::VulkanLibrary;
+use vulkano::instance::debug::{
+    DebugUtilsMessageSeverity, DebugUtilsMessageType, DebugUtilsMessengerCallback, DebugUtilsMessengerCreateInfo,
+    ValidationFeatureEnable,
+};
+use vulkano::instance::{Instance, InstanceCreateFlags, InstanceCreateInfo, InstanceExtensions};
+
+const VALIDATION_LAYER: &str = "VK_LAYER_KHRONOS_validation";
+
+/// What the validation layers complained about since somebody last asked.
+static COMPLAINTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+fn complaints() -> MutexGuard<'static, Vec<String>> {
+    COMPLAINTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether `OSNOVA_VULKAN_VALIDATION` asks for the validation layers.
+pub(crate) fn validating() -> bool {
+    std::env::var_os("OSNOVA_VULKAN_VALIDATION").is_some_and(|value| !value.is_empty() && value != "0")
+}
+
+/// The first complaint of the validation layers since the last call, as an error.
+pub(crate) fn check_validation(device: &str) -> Result<()> {
+    let mut complaints = complaints();
+    if complaints.is_empty() {
+        return Ok(());
+    }
+    let count = complaints.len();
+    let first = complaints.swap_remove(0);
+    complaints.clear();
+    let problem = format!("the validation layers complained {count} times, first: {first}");
+    Err(Error::device(device, problem, "This is a defect of osnova-vulkan: report it"))
+}
+
+/// The instance, made at the first call. A failure is remembered too: drivers do not appear while a program runs.
+pub(crate) fn instance() -> Result<Arc<Instance>> {
+    static INSTANCE: OnceLock<std::result::Result<Arc<Instance>, (String, &'static str)>> = OnceLock::new();
+    match INSTANCE.get_or_init(create) {
+        Ok(instance) => Ok(instance.clone()),
+        Err((problem, advice)) => Err(Error::device("vulkan", problem, *advice)),
+    }
+}
+
+fn create() -> std::result::Result<Arc<Instance>, (String, &'static str)> {
+    const DRIVER: &str =
+        "Install or update the GPU's driver; the software driver is in the package mesa-vulkan-drivers";
+    let library = VulkanLibrary::new().map_err(|error| {
+        (
+            format!("no Vulkan loader could be opened ({error})"),
+            "Install one (package libvulkan1 on Debian and Ubuntu, vulkan-loader on Fedora) and a driver for the GPU",
+        )
+    })?;
+    let mut info = InstanceCreateInfo { application_name: Some("osnova".into()), ..InstanceCreateInfo::default() };
+    if library.supported_extensions().khr_portability_enumeration {
+        // Drivers on top of Metal are listed only if asked for.
+        info.flags |= InstanceCreateFlags::ENUMERATE_PORTABILITY;
+        info.enabled_extensions.khr_portability_enumeration = true;
+    }
+    if validating() {
+        let layers = library.layer_properties().map_err(|error| (error.to_string(), DRIVER))?;
+        if !layers.into_iter().any(|layer| layer.name() == VALIDATION_LAYER) {
+            return Err((
+                "OSNOVA_VULKAN_VALIDATION is set, but there are no validation layers".into(),
+                "Install them (package vulkan-validationlayers), or unset the variable",
+            ));
+        }
+        info.enabled_layers.push(VALIDATION_LAYER.into());
+        let extensions =
+            InstanceExtensions { ext_debug_utils: true, ext_validation_features: true, ..InstanceExtensions::empty() };
+        info.enabled_extensions |= extensions;
+        info.enabled_validation_features.push(ValidationFeatureEnable::SynchronizationValidation);
+        info.debug_utils_messengers.push(messenger());
+    }
+    let instance = Instance::new(library, info)
+        .map_err(|error| (format!("the Vulkan instance could not be made: {error}"), DRIVER))?;
+    if validating() {
+        let messenger = vulkano::instance::debug::DebugUtilsMessenger::new(instance.clone(), messenger())
+            .map_err(|error| (format!("the debug messenger could not be made: {error}"), DRIVER))?;
+        // It listens as long as the instance lives, which is as long as the program runs.
+        std::mem::forget(messenger);
+    }
+    Ok(instance)
+}
+
+fn messenger() -> DebugUtilsMessengerCreateInfo {
+    // SAFETY: the callback makes no Vulkan calls.
+    let callback = unsafe {
+        DebugUtilsMessengerCallback::new(|_, _, data| {
+            eprintln!("vulkan validation: {}", data.message);
+            complaints().push(data.message.to_owned());
+        })
+    };
+    DebugUtilsMessengerCreateInfo {
+        message_severity: DebugUtilsMessageSeverity::ERROR | DebugUtilsMessageSeverity::WARNING,
+        message_type: DebugUtilsMessageType::VALIDATION | DebugUtilsMessageType::PERFORMANCE,
+        ..DebugUtilsMessengerCreateInfo::user_callback(callback)
+    }
+}

@@ -1,0 +1,240 @@
+//! Functions element by element: unary, binary, comparisons, clamp, where, cast, activations.
+//!
+//! A module computes all functions of one dtype; which one is a specialisation constant. The numbers of the functions are
+//! those in `shaders/include/operations.glsl`.
+
+use super::{scalar_words, shader, shader_by_width};
+use crate::engine::{Engine, Words};
+use crate::storage::is_last;
+use crate::walk::Walk;
+use osnova_tensor::{Activation, Binary, Comparison, DType, Device, Layout, Meta, Result, Scalar, Tensor, Unary};
+
+/// The number of clamp among the functions of one tensor.
+const CLAMP: u32 = 100;
+/// The numbers of the activations that are no unary functions.
+const GELU: u32 = 101;
+const GELU_TANH: u32 = 102;
+const SILU: u32 = 103;
+/// `not` of truth values, which share the module of bytes.
+const LOGICAL_NOT: u32 = 104;
+/// The numbers of the gradients of activations among the functions of two tensors: of relu, sigmoid and tanh.
+const RELU_GRADIENT: u32 = 100;
+const SIGMOID_GRADIENT: u32 = 101;
+const TANH_GRADIENT: u32 = 102;
+
+fn unary_number(kind: Unary) -> Option<u32> {
+    Unary::ALL.iter().position(|&known| known == kind).map(|index| index as u32)
+}
+
+fn binary_number(kind: Binary) -> Option<u32> {
+    Binary::ALL.iter().position(|&known| known == kind).map(|index| index as u32)
+}
+
+fn comparison_number(kind: Comparison) -> u32 {
+    match kind {
+        Comparison::Equal => 0,
+        Comparison::NotEqual => 1,
+        Comparison::Less => 2,
+        Comparison::LessEqual => 3,
+        Comparison::Greater => 4,
+        Comparison::GreaterEqual => 5,
+    }
+}
+
+/// The layout of an input repeated to the output's shape, as inference has checked.
+fn repeated(tensor: &Tensor, meta: &Meta) -> Layout {
+    tensor.layout().expand(&meta.shape).unwrap_or(*tensor.layout())
+}
+
+/// Whether the output may take an input's place: the same shape and dtype, row-major, the last handle.
+fn reusable(tensor: &mut Tensor, meta: &Meta) -> bool {
+    *tensor.shape() == meta.shape && tensor.dtype() == meta.dtype && tensor.layout().is_contiguous() && is_last(tensor)
+}
+
+/// Runs a shader whose bindings are the output and `N` inputs, repeated to the output's shape. The metadata are `[count, start of
+/// the output, scalars…, walk…]`, the constants whether the walk is linear and `operation`.
+fn map<const N: usize>(
+    engine: &Engine,
+    shader: &'static str,
+    operation: u32,
+    inputs: [&Tensor; N],
+    output: &Tensor,
+    scalars: &[u32],
+) -> Result<()> {
+    let meta = Meta::new(*output.shape(), output.dtype());
+    let count = engine.count(output.count())?;
+    if count == 0 {
+        return Ok(());
+    }
+    let layouts = inputs.map(|input| repeated(input, &meta));
+    let walk: Walk<N> = Walk::new(&meta.shape, std::array::from_fn(|index| &layouts[index]));
+    let target = engine.output(output)?;
+    let mut places = [target; N];
+    for (place, input) in places.iter_mut().zip(inputs) {
+        *place = engine.input(input)?;
+    }
+    let mut words = Words::new();
+    words.extend([count, target.start]);
+    words.extend_from_slice(scalars);
+    words.extend(walk.words(std::array::from_fn(|index| &places[index])));
+    let dispatch = engine.shader(shader).constant(walk.is_linear()).constant(operation).bind(&target);
+    places.iter().fold(dispatch, |dispatch, place| dispatch.bind(place)).words(&words).elements(count)
+}
+
+/// A function of one tensor with two scalars, in place where the input's memory may be reused.
+fn apply(
+    engine: &Engine,
+    device: Device,
+    operation: u32,
+    mut input: Tensor,
+    meta: &Meta,
+    scalars: [[u32; 2]; 2],
+) -> Result<Tensor> {
+    let output = if reusable(&mut input, meta) { input.clone() } else { engine.create(device, meta)? };
+    map(engine, shader!("unary", meta.dtype), operation, [&input], &output, scalars.as_flattened())?;
+    Ok(output)
+}
+
+pub(crate) fn unary(engine: &Engine, device: Device, kind: Unary, input: Tensor, meta: &Meta) -> Result<Tensor> {
+    if meta.dtype == DType::Bool {
+        return apply(engine, device, LOGICAL_NOT, input, meta, [[0; 2]; 2]);
+    }
+    let number = unary_number(kind).ok_or_else(|| engine.unsupported(kind.name(), Some(meta.dtype)))?;
+    apply(engine, device, number, input, meta, [[0; 2]; 2])
+}
+
+pub(crate) fn clamp(
+    engine: &Engine,
+    device: Device,
+    low: Scalar,
+    high: Scalar,
+    input: Tensor,
+    meta: &Meta,
+) -> Result<Tensor> {
+    let bounds = [low, high].map(|bound| scalar_words(bound, meta.dtype));
+    apply(engine, device, CLAMP, input, meta, bounds)
+}
+
+/// An activation function of floats.
+pub(crate) fn activate(
+    engine: &Engine,
+    device: Device,
+    kind: Activation,
+    input: Tensor,
+    meta: &Meta,
+) -> Result<Tensor> {
+    let number = match kind {
+        Activation::Identity => return Ok(input),
+        Activation::Relu => unary_number(Unary::Relu),
+        Activation::Sigmoid => unary_number(Unary::Sigmoid),
+        Activation::Tanh => unary_number(Unary::Tanh),
+        Activation::Gelu => Some(GELU),
+        Activation::GeluTanh => Some(GELU_TANH),
+        Activation::Silu => Some(SILU),
+        _ => None,
+    };
+    let number = number.ok_or_else(|| engine.unsupported(kind.name(), Some(meta.dtype)))?;
+    apply(engine, device, number, input, meta, [[0; 2]; 2])
+}
+
+/// A function of two tensors of the output's dtype, by its number, in place where an input's memory may be reused.
+fn combine(
+    engine: &Engine,
+    device: Device,
+    operation: u32,
+    mut left: Tensor,
+    mut right: Tensor,
+    meta: &Meta,
+) -> Result<Tensor> {
+    let output = if reusable(&mut left, meta) {
+        left.clone()
+    } else if reusable(&mut right, meta) {
+        right.clone()
+    } else {
+        engine.create(device, meta)?
+    };
+    map(engine, shader!("binary", meta.dtype), operation, [&left, &right], &output, &[])?;
+    Ok(output)
+}
+
+pub(crate) fn binary(
+    engine: &Engine,
+    device: Device,
+    kind: Binary,
+    left: Tensor,
+    right: Tensor,
+    meta: &Meta,
+) -> Result<Tensor> {
+    let number = binary_number(kind).ok_or_else(|| engine.unsupported(kind.name(), Some(meta.dtype)))?;
+    combine(engine, device, number, left, right, meta)
+}
+
+/// `gradient · f′`, told from the activation's output.
+pub(crate) fn activation_gradient(
+    engine: &Engine,
+    device: Device,
+    kind: Activation,
+    gradient: Tensor,
+    output: Tensor,
+    meta: &Meta,
+) -> Result<Tensor> {
+    let number = match kind {
+        Activation::Relu => RELU_GRADIENT,
+        Activation::Sigmoid => SIGMOID_GRADIENT,
+        Activation::Tanh => TANH_GRADIENT,
+        _ => return Ok(gradient),
+    };
+    combine(engine, device, number, gradient, output, meta)
+}
+
+pub(crate) fn compare(
+    engine: &Engine,
+    device: Device,
+    kind: Comparison,
+    left: &Tensor,
+    right: &Tensor,
+    meta: &Meta,
+) -> Result<Tensor> {
+    let output = engine.create(device, meta)?;
+    let shader = shader!("compare", left.dtype());
+    map(engine, shader, comparison_number(kind), [left, right], &output, &[])?;
+    Ok(output)
+}
+
+pub(crate) fn where_(
+    engine: &Engine,
+    device: Device,
+    condition: &Tensor,
+    x: &Tensor,
+    y: &Tensor,
+    meta: &Meta,
+) -> Result<Tensor> {
+    let output = engine.create(device, meta)?;
+    map(engine, shader_by_width!("where", meta.dtype), 0, [condition, x, y], &output, &[])?;
+    Ok(output)
+}
+
+pub(crate) fn cast(engine: &Engine, device: Device, input: Tensor, meta: &Meta) -> Result<Tensor> {
+    /// Numbered as in `DType`; see `shaders/cast.comp`.
+    fn number(dtype: DType) -> u32 {
+        DType::ALL.iter().position(|&known| known == dtype).unwrap_or(0) as u32
+    }
+    if input.dtype() == meta.dtype {
+        return Ok(input);
+    }
+    let output = engine.create(device, meta)?;
+    // A module asks only for what its dtypes need of the device.
+    let has = |wanted: DType| [input.dtype(), meta.dtype].contains(&wanted);
+    let narrow = [input.dtype(), meta.dtype].iter().any(|dtype| dtype.size() < 4);
+    let shader = match (has(DType::I64), has(DType::F64), narrow) {
+        (false, false, false) => "cast_32",
+        (false, false, true) => "cast_narrow",
+        (true, false, false) => "cast_i64",
+        (true, false, true) => "cast_i64_narrow",
+        (false, true, false) => "cast_f64",
+        (false, true, true) => "cast_f64_narrow",
+        (true, true, _) => "cast_i64_f64",
+    };
+    map(engine, shader, number(input.dtype()) * 16 + number(meta.dtype), [&input], &output, &[])?;
+    Ok(output)
+}

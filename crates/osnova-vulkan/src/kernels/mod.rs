@@ -1,0 +1,53 @@
+//! The kernels, one family a file: what is bound, which constants and metadata a shader gets.
+
+pub(crate) mod create;
+pub(crate) mod elementwise;
+pub(crate) mod movement;
+
+use osnova_tensor::{DType, Scalar};
+
+/// The names of a shader's modules for each dtype: `shader!("unary", dtype)` is `Some("unary_f32")` and so on.
+///
+/// Truth values are bytes: they take the modules of `u8`.
+macro_rules! shader {
+    ($family:literal, $dtype:expr) => {
+        match $dtype {
+            osnova_tensor::DType::F32 => concat!($family, "_f32"),
+            osnova_tensor::DType::F64 => concat!($family, "_f64"),
+            osnova_tensor::DType::F16 => concat!($family, "_f16"),
+            osnova_tensor::DType::BF16 => concat!($family, "_bf16"),
+            osnova_tensor::DType::I64 => concat!($family, "_i64"),
+            osnova_tensor::DType::I32 => concat!($family, "_i32"),
+            osnova_tensor::DType::U32 => concat!($family, "_u32"),
+            osnova_tensor::DType::U8 | osnova_tensor::DType::Bool => concat!($family, "_u8"),
+        }
+    };
+}
+
+/// The names of a shader's modules by the width of an element: for kernels that move elements without reading them.
+macro_rules! shader_by_width {
+    ($family:literal, $dtype:expr) => {
+        match $dtype.size() {
+            1 => concat!($family, "_8"),
+            2 => concat!($family, "_16"),
+            4 => concat!($family, "_32"),
+            _ => concat!($family, "_64"),
+        }
+    };
+}
+
+pub(crate) use {shader, shader_by_width};
+
+/// A number as a shader computes with it: two words, of which narrow types use the first. Half types compute in `f32`.
+pub(crate) fn scalar_words(value: Scalar, dtype: DType) -> [u32; 2] {
+    let wide = |bits: u64| [bits as u32, (bits >> 32) as u32];
+    match dtype {
+        DType::F64 => wide(value.to_f64().to_bits()),
+        DType::F32 | DType::F16 | DType::BF16 => {
+            // Rounded to the dtype first, as the oracle does.
+            let rounded = osnova_tensor::HostData::from_f64(dtype, &[value.to_f64()]).to_f64()[0];
+            [(rounded as f32).to_bits(), 0]
+        }
+        _ => wide(value.to_i64() as u64),
+    }
+}

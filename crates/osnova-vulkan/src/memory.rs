@@ -1,0 +1,318 @@
+//! Device memory: a pool of buffers in sizes that recur.
+//!
+//! All work of a device runs in the order in which it was recorded, with barriers between what touches the same buffer.
+//! So a buffer that a dropped tensor leaves may be handed out at once: whoever gets it records later. Only buffers
+//! that the host touches (staging) must wait for the timeline, and [`crate::stream`] sees to that.
+
+use ash::vk;
+use std::collections::HashMap;
+use std::fmt;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use vulkano::buffer::{Buffer, BufferCreateInfo, BufferMemory, BufferUsage};
+use vulkano::device::Device;
+use vulkano::memory::DeviceAlignment;
+use vulkano::memory::MemoryPropertyFlags;
+use vulkano::memory::allocator::{AllocationCreateInfo, DeviceLayout, MemoryTypeFilter, StandardMemoryAllocator};
+use vulkano::{DeviceSize, NonZeroDeviceSize, VulkanObject};
+
+/// Who reads and writes a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Placement {
+    /// Kernels.
+    Device,
+    /// The host writes, kernels and copies read.
+    Upload,
+    /// Copies write, the host reads.
+    Readback,
+}
+
+/// A buffer. The allocation lives as long as this.
+pub(crate) struct Memory {
+    handle: vk::Buffer,
+    size: u64,
+    placement: Placement,
+    mapped: Option<NonNull<u8>>,
+    _owner: Box<dyn Send + Sync>,
+}
+
+// SAFETY: the pointer is to mapped memory that lives as long as the owner, and is only read or written through methods that
+// are given exclusive access or whose callers promise it.
+unsafe impl Send for Memory {}
+// SAFETY: as above; through a shared reference nothing but the handle and the size can be read.
+unsafe impl Sync for Memory {}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}[{} bytes, {:?}]", self.handle, self.size, self.placement)
+    }
+}
+
+impl Memory {
+    #[inline]
+    pub(crate) fn handle(&self) -> vk::Buffer {
+        self.handle
+    }
+
+    #[inline]
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The bytes of a buffer that the host can see; none for one on the device.
+    ///
+    /// The device must not be writing to it: staging buffers are handed to the host only before their submission or
+    /// after the timeline has passed it.
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        match self.mapped {
+            // SAFETY: the mapping covers `size` bytes and lives as long as `self`, which is borrowed exclusively.
+            Some(start) => unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), self.size as usize) },
+            None => &mut [],
+        }
+    }
+}
+
+/// Why there is no buffer.
+#[derive(Debug)]
+pub(crate) enum Shortage {
+    /// Memory is used up.
+    OutOfMemory,
+    /// Anything else.
+    Failed(String),
+}
+
+/// Where buffers come from: the allocator, or in tests something that fails.
+pub(crate) trait Source: Send + Sync {
+    /// A new buffer of `size` bytes.
+    fn allocate(&self, size: u64, placement: Placement) -> Result<Memory, Shortage>;
+}
+
+/// vulkano's allocator.
+pub(crate) struct Allocator(pub(crate) Arc<StandardMemoryAllocator>);
+
+impl Allocator {
+    pub(crate) fn new(device: Arc<Device>) -> Self {
+        Self(Arc::new(StandardMemoryAllocator::new_default(device)))
+    }
+}
+
+impl Source for Allocator {
+    fn allocate(&self, size: u64, placement: Placement) -> Result<Memory, Shortage> {
+        use MemoryPropertyFlags as Flags;
+        let visible = Flags::HOST_VISIBLE | Flags::HOST_COHERENT;
+        let memory_type_filter = match placement {
+            Placement::Device => MemoryTypeFilter::PREFER_DEVICE,
+            Placement::Upload => MemoryTypeFilter {
+                required_flags: visible,
+                preferred_flags: Flags::empty(),
+                not_preferred_flags: Flags::HOST_CACHED | Flags::DEVICE_COHERENT,
+            },
+            Placement::Readback => MemoryTypeFilter {
+                required_flags: visible,
+                preferred_flags: Flags::HOST_CACHED,
+                not_preferred_flags: Flags::DEVICE_COHERENT,
+            },
+        };
+        let size = size.next_multiple_of(16);
+        let bytes = NonZeroDeviceSize::new(size).unwrap_or(NonZeroDeviceSize::MIN);
+        let layout = DeviceLayout::new(bytes, DeviceAlignment::of::<u64>())
+            .ok_or_else(|| Shortage::Failed(format!("{size} bytes are too many")))?;
+        let buffer = Buffer::new(
+            self.0.clone(),
+            BufferCreateInfo {
+                usage: BufferUsage::STORAGE_BUFFER | BufferUsage::TRANSFER_SRC | BufferUsage::TRANSFER_DST,
+                ..Default::default()
+            },
+            AllocationCreateInfo { memory_type_filter, ..Default::default() },
+            layout,
+        );
+        let buffer = buffer.map_err(|error| {
+            let text = error.to_string();
+            let short = ["memory", "Memory"].iter().any(|word| text.contains(word));
+            let detail = format!("{error:?}");
+            if detail.contains("OutOf") {
+                Shortage::OutOfMemory
+            } else if short && detail.contains("FindMemoryType") {
+                Shortage::Failed("no memory type fits".into())
+            } else {
+                Shortage::Failed(text)
+            }
+        })?;
+        let mapped = match buffer.memory() {
+            BufferMemory::Normal(memory) if placement != Placement::Device => {
+                let slice = memory.mapped_slice(..size).and_then(Result::ok);
+                let slice = slice.ok_or_else(|| Shortage::Failed("host-visible memory is not mapped".into()))?;
+                Some(slice.cast::<u8>())
+            }
+            _ => None,
+        };
+        Ok(Memory { handle: buffer.handle(), size: buffer.size(), placement, mapped, _owner: Box::new(buffer) })
+    }
+}
+
+/// Buffers by size, those in use and those waiting to be used again.
+pub(crate) struct Pool {
+    source: Box<dyn Source>,
+    free: Mutex<HashMap<(Placement, u64), Vec<Memory>>>,
+    used: AtomicU64,
+    pooled: AtomicU64,
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pool({} bytes used, {} free)", self.used(), self.pooled())
+    }
+}
+
+/// The smallest buffer.
+const SMALLEST: u64 = 256;
+/// Up to here sizes double; above, eight steps lead to the next power of two.
+const COARSE: u64 = 1 << 20;
+
+/// The size of the buffer that serves a request.
+fn class(bytes: u64) -> u64 {
+    let bytes = bytes.max(SMALLEST);
+    match bytes {
+        ..=COARSE => bytes.next_power_of_two(),
+        _ => bytes.next_multiple_of((bytes.next_power_of_two() >> 4).max(1)),
+    }
+}
+
+impl Pool {
+    pub(crate) fn new(source: impl Source + 'static) -> Self {
+        Self {
+            source: Box::new(source),
+            free: Mutex::new(HashMap::new()),
+            used: AtomicU64::new(0),
+            pooled: AtomicU64::new(0),
+        }
+    }
+
+    fn free(&self) -> MutexGuard<'_, HashMap<(Placement, u64), Vec<Memory>>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes in buffers that are in use.
+    pub(crate) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Bytes in buffers that wait to be used again.
+    pub(crate) fn pooled(&self) -> u64 {
+        self.pooled.load(Ordering::Relaxed)
+    }
+
+    /// A buffer of at least `bytes` bytes with any contents.
+    pub(crate) fn take(&self, bytes: u64, placement: Placement) -> Result<Memory, Shortage> {
+        let size = class(bytes);
+        let found = self.free().get_mut(&(placement, size)).and_then(Vec::pop);
+        let memory = match found {
+            Some(memory) => {
+                self.pooled.fetch_sub(memory.size, Ordering::Relaxed);
+                memory
+            }
+            None => self.source.allocate(size, placement)?,
+        };
+        self.used.fetch_add(memory.size, Ordering::Relaxed);
+        Ok(memory)
+    }
+
+    /// Takes a buffer back. One that the host touches must be idle.
+    pub(crate) fn give(&self, memory: Memory) {
+        self.used.fetch_sub(memory.size, Ordering::Relaxed);
+        self.pooled.fetch_add(memory.size, Ordering::Relaxed);
+        self.free().entry((memory.placement, memory.size)).or_default().push(memory);
+    }
+
+    /// Gives the memory of buffers that nobody uses back to the system. The device must be idle.
+    pub(crate) fn trim(&self) {
+        let free = std::mem::take(&mut *self.free());
+        self.pooled.fetch_sub(free.values().flatten().map(|memory| memory.size).sum(), Ordering::Relaxed);
+    }
+}
+
+/// A buffer of a tensor; goes back to the pool when dropped.
+pub(crate) struct Block {
+    memory: Option<Memory>,
+    handle: vk::Buffer,
+    pool: &'static Pool,
+}
+
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.memory)
+    }
+}
+
+impl Block {
+    pub(crate) fn new(memory: Memory, pool: &'static Pool) -> Self {
+        Self { handle: memory.handle, memory: Some(memory), pool }
+    }
+
+    #[inline]
+    pub(crate) fn handle(&self) -> vk::Buffer {
+        self.handle
+    }
+
+    #[inline]
+    pub(crate) fn size(&self) -> DeviceSize {
+        self.memory.as_ref().map_or(0, Memory::size)
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        if let Some(memory) = self.memory.take() {
+            self.pool.give(memory);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_recur_and_waste_little() {
+        assert_eq!(class(0), 256);
+        assert_eq!(class(257), 512);
+        assert_eq!(class(COARSE), COARSE);
+        for bytes in [COARSE + 1, 3 << 20, 5_000_001, 1 << 30, (1 << 30) + 1] {
+            let size = class(bytes);
+            assert!(size >= bytes && size <= bytes + bytes / 4, "{bytes} in {size}");
+        }
+    }
+
+    /// Gives buffers until `left` bytes are used up.
+    struct Meagre(AtomicU64);
+
+    impl Source for Meagre {
+        fn allocate(&self, size: u64, placement: Placement) -> Result<Memory, Shortage> {
+            let enough = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(size));
+            enough.map_err(|_| Shortage::OutOfMemory)?;
+            Ok(Memory { handle: vk::Buffer::null(), size, placement, mapped: None, _owner: Box::new(()) })
+        }
+    }
+
+    #[test]
+    fn what_is_given_back_is_handed_out_again() {
+        let pool = Pool::new(Meagre(AtomicU64::new(1024)));
+        let first = pool.take(1000, Placement::Device).unwrap();
+        assert!(matches!(pool.take(1000, Placement::Device), Err(Shortage::OutOfMemory)));
+        pool.give(first);
+        assert_eq!((pool.used(), pool.pooled()), (0, 1024));
+        assert!(pool.take(600, Placement::Device).is_ok());
+        assert_eq!((pool.used(), pool.pooled()), (1024, 0));
+        assert!(pool.take(600, Placement::Upload).is_err());
+    }
+
+    #[test]
+    fn trimming_empties_the_pool() {
+        let pool = Pool::new(Meagre(AtomicU64::new(4096)));
+        let memory = pool.take(1000, Placement::Device).unwrap();
+        pool.give(memory);
+        pool.trim();
+        assert_eq!((pool.used(), pool.pooled()), (0, 0));
+    }
+}

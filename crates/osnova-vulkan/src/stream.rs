@@ -1,0 +1,565 @@
+//! Recording and submission: dispatches gather in a batch, and batches run in order on one queue.
+//!
+//! A batch is submitted when it holds [`MAX_DISPATCHES`], when it touches many bytes, when the device has nothing else to
+//! do, or when the host wants a result. A timeline semaphore counts the batches that are done.
+//!
+//! A barrier stands where a dispatch touches what was written since the last barrier, or writes what was read. Nothing is
+//! assumed about earlier batches: each begins with a barrier.
+
+use crate::gpu::Gpu;
+use crate::instance;
+use crate::memory::{Memory, Placement, Pool, Shortage};
+use crate::pipeline::{BINDINGS, PUSH_WORDS, SPILL_BINDING};
+use ash::vk;
+use osnova_tensor::{Error, Result};
+use smallvec::SmallVec;
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
+use std::ptr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use vulkano::VulkanObject;
+use vulkano::sync::semaphore::{Semaphore, SemaphoreCreateInfo, SemaphoreType};
+
+/// Dispatches a batch holds at most.
+const MAX_DISPATCHES: usize = 64;
+/// Bytes a batch touches at most, roughly: so that the device starts early on long work.
+const MAX_BYTES: u64 = 1 << 30;
+/// Batches in flight before the host waits for the oldest.
+const MAX_FLIGHTS: usize = 8;
+/// Bytes of a buffer for metadata.
+const SPILL_BYTES: u64 = 1 << 16;
+
+/// What a dispatch does with a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    /// Also reading what another element's thread does not write.
+    Write,
+}
+
+/// A range of a buffer, as a shader sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bound {
+    pub(crate) buffer: vk::Buffer,
+    /// In bytes, a multiple of the device's alignment.
+    pub(crate) offset: u64,
+    pub(crate) size: u64,
+    pub(crate) access: Access,
+}
+
+/// A dispatch, ready to be recorded.
+#[derive(Debug)]
+pub(crate) struct Work<'a> {
+    pub(crate) pipeline: vk::Pipeline,
+    pub(crate) layout: vk::PipelineLayout,
+    pub(crate) bound: &'a [Bound],
+    pub(crate) words: &'a [u32],
+    pub(crate) groups: u32,
+}
+
+/// A command buffer with what belongs to it, to be used again.
+struct Commands {
+    pool: vk::CommandPool,
+    buffer: vk::CommandBuffer,
+    /// Where the device has no push descriptors: a set for each dispatch.
+    descriptors: vk::DescriptorPool,
+}
+
+/// A batch that is being recorded or runs.
+struct Batch {
+    commands: Commands,
+    dispatches: usize,
+    bytes: u64,
+    /// Since the last barrier.
+    written: HashSet<vk::Buffer>,
+    read: HashSet<vk::Buffer>,
+    /// Host-visible buffers to give back when the batch is done.
+    staging: Vec<Memory>,
+    spill: Option<(Memory, u64)>,
+    /// The timeline's value when it is done.
+    value: u64,
+}
+
+#[derive(Default)]
+struct State {
+    batch: Option<Batch>,
+    flights: VecDeque<Batch>,
+    spare: Vec<Commands>,
+    submitted: u64,
+    lost: Option<String>,
+}
+
+/// The one queue of a device.
+pub(crate) struct Stream {
+    gpu: &'static Gpu,
+    pool: &'static Pool,
+    set_layout: vk::DescriptorSetLayout,
+    timeline: Semaphore,
+    /// Bound where there are no metadata to spill: a shader that could read them must see some buffer.
+    nothing: Memory,
+    state: Mutex<State>,
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stream")
+    }
+}
+
+impl Stream {
+    pub(crate) fn new(gpu: &'static Gpu, pool: &'static Pool, set_layout: vk::DescriptorSetLayout) -> Result<Self> {
+        let info = SemaphoreCreateInfo {
+            semaphore_type: SemaphoreType::Timeline,
+            initial_value: 0,
+            ..SemaphoreCreateInfo::default()
+        };
+        let timeline = Semaphore::new(gpu.device.clone(), info).map_err(|error| {
+            Error::device(gpu.name(), format!("there is no timeline semaphore: {error}"), "Update the GPU's driver")
+        })?;
+        let nothing = pool.take(1, Placement::Device).map_err(|shortage| shortage_error(gpu, pool, 1, &shortage))?;
+        Ok(Self { gpu, pool, set_layout, timeline, nothing, state: Mutex::new(State::default()) })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A buffer from the pool; when memory is short, after everything that runs is done and idle buffers are freed.
+    pub(crate) fn take(&self, bytes: u64, placement: Placement) -> Result<Memory> {
+        if let Ok(memory) = self.pool.take(bytes, placement) {
+            return Ok(memory);
+        }
+        self.synchronize()?;
+        self.pool.trim();
+        self.pool.take(bytes, placement).map_err(|shortage| shortage_error(self.gpu, self.pool, bytes, &shortage))
+    }
+
+    /// Records a dispatch.
+    pub(crate) fn dispatch(&self, work: &Work<'_>) -> Result<()> {
+        let spilled = work.words.len() > PUSH_WORDS;
+        let mut state = self.state();
+        let batch = self.open(&mut state)?;
+        let mut spill_at = 0;
+        if spilled {
+            let bytes = size_of_val(work.words) as u64;
+            let full = batch.spill.as_ref().is_none_or(|(memory, used)| used + bytes > memory.size());
+            if full {
+                let memory = self.pool.take(SPILL_BYTES.max(bytes), Placement::Upload);
+                let memory = memory.map_err(|shortage| shortage_error(self.gpu, self.pool, bytes, &shortage))?;
+                batch.staging.extend(batch.spill.replace((memory, 0)).map(|(memory, _)| memory));
+            }
+            if let Some((memory, used)) = &mut batch.spill {
+                spill_at = *used;
+                let start = spill_at as usize;
+                memory.bytes()[start..start + bytes as usize].copy_from_slice(bytemuck::cast_slice(work.words));
+                *used = (spill_at + bytes).next_multiple_of(self.gpu.alignment);
+            }
+        }
+        let conflict = work.bound.iter().any(|bound| match bound.access {
+            Access::Read => batch.written.contains(&bound.buffer),
+            Access::Write => batch.written.contains(&bound.buffer) || batch.read.contains(&bound.buffer),
+        });
+        if conflict {
+            self.barrier(batch);
+        }
+        for bound in work.bound {
+            batch.bytes += bound.size;
+            match bound.access {
+                Access::Read => batch.read.insert(bound.buffer),
+                Access::Write => batch.written.insert(bound.buffer),
+            };
+        }
+        let (spill, spill_size) = match &batch.spill {
+            Some((memory, _)) if spilled => (memory.handle(), memory.size() - spill_at),
+            _ => (self.nothing.handle(), self.nothing.size()),
+        };
+        let mut infos: SmallVec<[vk::DescriptorBufferInfo; BINDINGS as usize]> = work
+            .bound
+            .iter()
+            .map(|bound| vk::DescriptorBufferInfo { buffer: bound.buffer, offset: bound.offset, range: bound.size })
+            .collect();
+        infos.push(vk::DescriptorBufferInfo { buffer: spill, offset: spill_at, range: spill_size });
+        self.encode(batch, work, &infos, spilled)?;
+        batch.dispatches += 1;
+        self.submit_if_due(&mut state)
+    }
+
+    /// Writes the commands of a dispatch.
+    fn encode(&self, batch: &Batch, work: &Work<'_>, infos: &[vk::DescriptorBufferInfo], spilled: bool) -> Result<()> {
+        let functions = self.gpu.device.fns();
+        let commands = batch.commands.buffer;
+        let last = infos.len() - 1;
+        let mut writes: SmallVec<[vk::WriteDescriptorSet<'_>; BINDINGS as usize]> = infos
+            .iter()
+            .enumerate()
+            .map(|(index, info)| {
+                vk::WriteDescriptorSet::default()
+                    .dst_binding(if index == last { SPILL_BINDING } else { index as u32 })
+                    .descriptor_type(vk::DescriptorType::STORAGE_BUFFER)
+                    .buffer_info(std::slice::from_ref(info))
+            })
+            .collect();
+        let point = vk::PipelineBindPoint::COMPUTE;
+        if self.gpu.push_descriptors {
+            // SAFETY: the command buffer is recording, under the state's lock; the layout was made for push descriptors.
+            unsafe {
+                (self.gpu.device.fns().khr_push_descriptor.cmd_push_descriptor_set_khr)(
+                    commands,
+                    point,
+                    work.layout,
+                    0,
+                    writes.len() as u32,
+                    writes.as_ptr(),
+                );
+            }
+        } else {
+            let layouts = [self.set_layout];
+            let info = vk::DescriptorSetAllocateInfo::default()
+                .descriptor_pool(batch.commands.descriptors)
+                .set_layouts(&layouts);
+            let mut set = vk::DescriptorSet::null();
+            // SAFETY: the pool has a set for each dispatch of a batch and is reset before it is used again.
+            unsafe { (functions.v1_0.allocate_descriptor_sets)(self.gpu.device.handle(), &info, &mut set) }
+                .result()
+                .map_err(|error| self.failed("allocating a descriptor set", error))?;
+            writes.iter_mut().for_each(|write| write.dst_set = set);
+            // SAFETY: the set is new, so no command uses it yet; buffers outlive the batch (see `memory`).
+            unsafe {
+                (functions.v1_0.update_descriptor_sets)(
+                    self.gpu.device.handle(),
+                    writes.len() as u32,
+                    writes.as_ptr(),
+                    0,
+                    ptr::null(),
+                );
+                (functions.v1_0.cmd_bind_descriptor_sets)(commands, point, work.layout, 0, 1, &set, 0, ptr::null());
+            }
+        }
+        // SAFETY: the command buffer is recording; pipeline and layout live as long as the device; the push constants
+        // fit the range of the layout; the group count was held below the device's limit.
+        unsafe {
+            if !spilled && !work.words.is_empty() {
+                (functions.v1_0.cmd_push_constants)(
+                    commands,
+                    work.layout,
+                    vk::ShaderStageFlags::COMPUTE,
+                    0,
+                    size_of_val(work.words) as u32,
+                    work.words.as_ptr().cast(),
+                );
+            }
+            (functions.v1_0.cmd_bind_pipeline)(commands, point, work.pipeline);
+            (functions.v1_0.cmd_dispatch)(commands, work.groups, 1, 1);
+        }
+        Ok(())
+    }
+
+    /// Records a copy of bytes from a staging buffer, which goes back to the pool when that is done.
+    pub(crate) fn upload(&self, staging: Memory, target: vk::Buffer, size: u64) -> Result<()> {
+        let mut state = self.state();
+        let source = staging.handle();
+        match self.open(&mut state) {
+            Ok(batch) => {
+                self.copy(batch, source, 0, target, 0, size);
+                batch.staging.push(staging);
+            }
+            Err(error) => {
+                // Nothing was recorded, so nothing uses it.
+                self.pool.give(staging);
+                return Err(error);
+            }
+        }
+        self.submit_if_due(&mut state)
+    }
+
+    /// Copies a range of a buffer into a staging buffer and waits until it is there.
+    pub(crate) fn read(&self, source: vk::Buffer, offset: u64, staging: &Memory, size: u64) -> Result<()> {
+        let mut state = self.state();
+        let batch = self.open(&mut state)?;
+        self.copy(batch, source, offset, staging.handle(), 0, size);
+        let barrier = vk::MemoryBarrier::default()
+            .src_access_mask(vk::AccessFlags::TRANSFER_WRITE)
+            .dst_access_mask(vk::AccessFlags::HOST_READ);
+        // SAFETY: the command buffer is recording.
+        unsafe {
+            (self.gpu.device.fns().v1_0.cmd_pipeline_barrier)(
+                batch.commands.buffer,
+                vk::PipelineStageFlags::TRANSFER,
+                vk::PipelineStageFlags::HOST,
+                vk::DependencyFlags::empty(),
+                1,
+                &barrier,
+                0,
+                ptr::null(),
+                0,
+                ptr::null(),
+            );
+        }
+        let value = self.submit(&mut state)?;
+        self.wait(&mut state, value)?;
+        drop(state);
+        self.complaints()
+    }
+
+    fn copy(&self, batch: &mut Batch, source: vk::Buffer, offset: u64, target: vk::Buffer, at: u64, size: u64) {
+        if batch.written.contains(&source) || batch.written.contains(&target) || batch.read.contains(&target) {
+            self.barrier(batch);
+        }
+        batch.read.insert(source);
+        batch.written.insert(target);
+        batch.bytes += 2 * size;
+        batch.dispatches += 1;
+        let region = vk::BufferCopy { src_offset: offset, dst_offset: at, size };
+        // SAFETY: the command buffer is recording and both buffers hold the range.
+        unsafe { (self.gpu.device.fns().v1_0.cmd_copy_buffer)(batch.commands.buffer, source, target, 1, &region) };
+    }
+
+    /// Everything after waits for everything before.
+    fn barrier(&self, batch: &mut Batch) {
+        batch.written.clear();
+        batch.read.clear();
+        let stages = vk::PipelineStageFlags::COMPUTE_SHADER | vk::PipelineStageFlags::TRANSFER;
+        let barrier = vk::MemoryBarrier::default()
+            .src_access_mask(vk::AccessFlags::SHADER_WRITE | vk::AccessFlags::TRANSFER_WRITE)
+            .dst_access_mask(
+                vk::AccessFlags::SHADER_READ
+                    | vk::AccessFlags::SHADER_WRITE
+                    | vk::AccessFlags::TRANSFER_READ
+                    | vk::AccessFlags::TRANSFER_WRITE,
+            );
+        // SAFETY: the command buffer is recording.
+        unsafe {
+            (self.gpu.device.fns().v1_0.cmd_pipeline_barrier)(
+                batch.commands.buffer,
+                stages,
+                stages,
+                vk::DependencyFlags::empty(),
+                1,
+                &barrier,
+                0,
+                ptr::null(),
+                0,
+                ptr::null(),
+            );
+        }
+    }
+
+    /// The batch that is being recorded, begun if there is none.
+    fn open<'a>(&self, state: &'a mut State) -> Result<&'a mut Batch> {
+        if let Some(reason) = &state.lost {
+            return Err(self.lost(reason));
+        }
+        if state.batch.is_none() {
+            self.collect(state)?;
+            while state.flights.len() >= MAX_FLIGHTS {
+                let oldest = state.flights.front().map_or(0, |batch| batch.value);
+                self.wait(state, oldest)?;
+            }
+            let commands = match state.spare.pop() {
+                Some(commands) => commands,
+                None => self.commands()?,
+            };
+            let info = vk::CommandBufferBeginInfo::default().flags(vk::CommandBufferUsageFlags::ONE_TIME_SUBMIT);
+            // SAFETY: the command buffer is new or was reset after its work was done.
+            unsafe { (self.gpu.device.fns().v1_0.begin_command_buffer)(commands.buffer, &info) }
+                .result()
+                .map_err(|error| self.failed("beginning a command buffer", error))?;
+            let mut batch = Batch {
+                commands,
+                dispatches: 0,
+                bytes: 0,
+                written: HashSet::new(),
+                read: HashSet::new(),
+                staging: Vec::new(),
+                spill: None,
+                value: state.submitted + 1,
+            };
+            self.barrier(&mut batch);
+            state.batch = Some(batch);
+        }
+        state.batch.as_mut().ok_or_else(|| self.lost("no batch"))
+    }
+
+    fn commands(&self) -> Result<Commands> {
+        let functions = self.gpu.device.fns();
+        let device = self.gpu.device.handle();
+        let info = vk::CommandPoolCreateInfo::default()
+            .flags(vk::CommandPoolCreateFlags::TRANSIENT)
+            .queue_family_index(self.gpu.queue_family);
+        let mut pool = vk::CommandPool::null();
+        // SAFETY: the queue family is the one the device was opened with.
+        unsafe { (functions.v1_0.create_command_pool)(device, &info, ptr::null(), &mut pool) }
+            .result()
+            .map_err(|error| self.failed("making a command pool", error))?;
+        let info = vk::CommandBufferAllocateInfo::default().command_pool(pool).command_buffer_count(1);
+        let mut buffer = vk::CommandBuffer::null();
+        // SAFETY: the pool is new; there is room for the one buffer asked for.
+        unsafe { (functions.v1_0.allocate_command_buffers)(device, &info, &mut buffer) }
+            .result()
+            .map_err(|error| self.failed("allocating a command buffer", error))?;
+        let mut descriptors = vk::DescriptorPool::null();
+        if !self.gpu.push_descriptors {
+            // One more for a dispatch that finds the batch full of copies.
+            let sets = MAX_DISPATCHES as u32 + 1;
+            let sizes =
+                [vk::DescriptorPoolSize { ty: vk::DescriptorType::STORAGE_BUFFER, descriptor_count: sets * BINDINGS }];
+            let info = vk::DescriptorPoolCreateInfo::default().max_sets(sets).pool_sizes(&sizes);
+            // SAFETY: the structure is complete.
+            unsafe { (functions.v1_0.create_descriptor_pool)(device, &info, ptr::null(), &mut descriptors) }
+                .result()
+                .map_err(|error| self.failed("making a descriptor pool", error))?;
+        }
+        Ok(Commands { pool, buffer, descriptors })
+    }
+
+    fn submit_if_due(&self, state: &mut State) -> Result<()> {
+        let Some(batch) = &state.batch else { return Ok(()) };
+        let due = batch.dispatches >= MAX_DISPATCHES || batch.bytes >= MAX_BYTES;
+        // Where the device has nothing to do, waiting for more would only make it wait too. Asked rarely: it costs a call.
+        let idle = || {
+            batch.dispatches >= 4
+                && batch.dispatches.is_power_of_two()
+                && self.completed().is_ok_and(|value| value == state.submitted)
+        };
+        if due || idle() {
+            self.submit(state)?;
+        }
+        Ok(())
+    }
+
+    /// Submits what was recorded; gives the value that the timeline has when it is done.
+    fn submit(&self, state: &mut State) -> Result<u64> {
+        if let Some(reason) = &state.lost {
+            return Err(self.lost(reason));
+        }
+        let Some(batch) = state.batch.take() else { return Ok(state.submitted) };
+        let functions = self.gpu.device.fns();
+        // SAFETY: the command buffer is recording.
+        let ended = unsafe { (functions.v1_0.end_command_buffer)(batch.commands.buffer) };
+        let values = [batch.value];
+        let semaphores = [self.timeline.handle()];
+        let buffers = [batch.commands.buffer];
+        let mut timeline = vk::TimelineSemaphoreSubmitInfo::default().signal_semaphore_values(&values);
+        let info =
+            vk::SubmitInfo::default().command_buffers(&buffers).signal_semaphores(&semaphores).push_next(&mut timeline);
+        let outcome = ended.result().and_then(|()| {
+            self.gpu.queue.with(|_| {
+                // SAFETY: the queue is locked; the command buffer is ended and submitted once; what it uses lives until
+                // the timeline has passed its value, or longer.
+                unsafe { (functions.v1_0.queue_submit)(self.gpu.queue.handle(), 1, &info, vk::Fence::null()) }.result()
+            })
+        });
+        if let Err(error) = outcome {
+            // What the batch should have computed is missing: nothing after it can be right.
+            state.lost = Some(error.to_string());
+            return Err(self.lost(&error.to_string()));
+        }
+        state.submitted = batch.value;
+        let value = batch.value;
+        state.flights.push_back(batch);
+        Ok(value)
+    }
+
+    /// The timeline's value.
+    fn completed(&self) -> std::result::Result<u64, vk::Result> {
+        let mut value = 0;
+        // SAFETY: the semaphore is a timeline semaphore of this device.
+        unsafe {
+            (self.gpu.device.fns().v1_2.get_semaphore_counter_value)(
+                self.gpu.device.handle(),
+                self.timeline.handle(),
+                &mut value,
+            )
+        }
+        .result()
+        .map(|()| value)
+    }
+
+    /// Takes back what finished batches held.
+    fn collect(&self, state: &mut State) -> Result<()> {
+        let completed = self.completed().map_err(|error| self.fail(state, error))?;
+        while state.flights.front().is_some_and(|batch| batch.value <= completed) {
+            let Some(batch) = state.flights.pop_front() else { break };
+            batch
+                .staging
+                .into_iter()
+                .chain(batch.spill.map(|(memory, _)| memory))
+                .for_each(|memory| self.pool.give(memory));
+            let commands = batch.commands;
+            let functions = self.gpu.device.fns();
+            let device = self.gpu.device.handle();
+            // SAFETY: the batch is done, so its commands and descriptor sets are not in use.
+            unsafe {
+                let reset =
+                    (functions.v1_0.reset_command_pool)(device, commands.pool, vk::CommandPoolResetFlags::empty());
+                reset.result().map_err(|error| self.failed("resetting a command pool", error))?;
+                if !self.gpu.push_descriptors {
+                    let flags = vk::DescriptorPoolResetFlags::empty();
+                    let reset = (functions.v1_0.reset_descriptor_pool)(device, commands.descriptors, flags);
+                    reset.result().map_err(|error| self.failed("resetting a descriptor pool", error))?;
+                }
+            }
+            state.spare.push(commands);
+        }
+        Ok(())
+    }
+
+    /// Waits until the timeline has reached `value`.
+    fn wait(&self, state: &mut State, value: u64) -> Result<()> {
+        let values = [value];
+        let semaphores = [self.timeline.handle()];
+        let info = vk::SemaphoreWaitInfo::default().semaphores(&semaphores).values(&values);
+        // SAFETY: the semaphore belongs to this device, and a submission that signals the value was made.
+        unsafe { (self.gpu.device.fns().v1_2.wait_semaphores)(self.gpu.device.handle(), &info, u64::MAX) }
+            .result()
+            .map_err(|error| self.fail(state, error))?;
+        self.collect(state)
+    }
+
+    /// Waits until everything that was recorded is done.
+    pub(crate) fn synchronize(&self) -> Result<()> {
+        let mut state = self.state();
+        let value = self.submit(&mut state)?;
+        self.wait(&mut state, value)?;
+        drop(state);
+        self.complaints()
+    }
+
+    fn complaints(&self) -> Result<()> {
+        if instance::validating() { instance::check_validation(&self.gpu.name()) } else { Ok(()) }
+    }
+
+    /// Remembers that the device failed.
+    fn fail(&self, state: &mut State, error: vk::Result) -> Box<Error> {
+        let reason = error.to_string();
+        let failure = self.lost(&reason);
+        state.lost = Some(reason);
+        failure
+    }
+
+    fn lost(&self, reason: &str) -> Box<Error> {
+        let problem = format!("the device stopped working ({reason}); what was not downloaded is lost");
+        Error::device(
+            self.gpu.name(),
+            problem,
+            "Restart the program from its last checkpoint; if it happens again, use smaller batches or update the driver",
+        )
+    }
+
+    fn failed(&self, what: &str, error: vk::Result) -> Box<Error> {
+        Error::device(self.gpu.name(), format!("{what} failed: {error}"), "Free memory, or update the GPU's driver")
+    }
+}
+
+/// The error of an allocation that failed.
+fn shortage_error(gpu: &Gpu, pool: &Pool, bytes: u64, shortage: &Shortage) -> Box<Error> {
+    let problem = match shortage {
+        Shortage::OutOfMemory => format!(
+            "out of memory: {bytes} bytes were asked for, {} are in use, the device has {} MiB",
+            pool.used(),
+            gpu.info.memory >> 20
+        ),
+        Shortage::Failed(reason) => format!("{bytes} bytes cannot be allocated: {reason}"),
+    };
+    Error::device(gpu.name(), problem, "Use smaller batches or a smaller model, drop tensors, or close other programs")
+}
