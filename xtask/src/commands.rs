@@ -4,4 +4,5 @@ pub(crate) mod bench;
 pub(crate) mod ci;
 pub(crate) mod compare;
 pub(crate) mod docs;
+pub(crate) mod shaders;
 pub(crate) mod test;

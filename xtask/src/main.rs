@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{bench, ci, compare, docs, test};
+use commands::{bench, ci, compare, docs, shaders, test};
 
 /// The tasks of the Osnova workspace.
 #[derive(Debug, Parser)]
@@ -32,6 +32,8 @@ enum Task {
     Compare(compare::Arguments),
     /// Build the API documentation of all crates
     Docs(docs::Arguments),
+    /// Compile the shaders of the Vulkan backend
+    Shaders(shaders::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Compare(arguments) => compare::run(&arguments),
         Task::Docs(arguments) => docs::run(&arguments),
+        Task::Shaders(arguments) => shaders::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

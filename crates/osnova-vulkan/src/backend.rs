@@ -1,7 +1,7 @@
 //! The backend: which kernel answers which operation.
 
 use crate::engine::Engine;
-use crate::kernels::{create, elementwise, movement};
+use crate::kernels::{create, elementwise, index, movement};
 use crate::storage::view;
 use osnova_tensor::{
     Backend, Capabilities, Device, Error, HostData, Inputs, Meta, Op, Outputs, Result, Shape, Tensor, view_layout,
@@ -44,7 +44,7 @@ impl Backend for Vulkan {
     }
 
     fn synchronize(&self) -> Result<()> {
-        self.0.stream.synchronize()
+        self.0.synchronize()
     }
 
     fn execute(&self, device: Device, op: &Op, mut inputs: Inputs, outputs: &[Meta]) -> Result<Outputs> {
@@ -80,6 +80,8 @@ impl Backend for Vulkan {
             Op::Clamp { low, high } => elementwise::clamp(engine, device, *low, *high, last(&mut inputs)?, meta)?,
             Op::Where => elementwise::where_(engine, device, &inputs[0], &inputs[1], &inputs[2], meta)?,
             Op::Cast { .. } => elementwise::cast(engine, device, last(&mut inputs)?, meta)?,
+            Op::Gather { axis } => index::gather(engine, device, &inputs[0], &inputs[1], *axis, meta)?,
+            Op::IndexSelect { axis } => index::index_select(engine, device, &inputs[0], &inputs[1], *axis, meta)?,
             Op::Activate(kind) => elementwise::activate(engine, device, *kind, last(&mut inputs)?, meta)?,
             Op::ActivationGradient(kind) => {
                 let output = last(&mut inputs)?;

@@ -1,5 +1,6 @@
 //! What kernels are written with: tensors as bound buffers, and dispatches.
 
+use crate::faults::{Faults, SLOT_WORDS, SLOTS, Slot};
 use crate::gpu::Gpu;
 use crate::memory::{Allocator, Block, Placement, Pool};
 use crate::pipeline::{BINDINGS, Key, Pipelines};
@@ -23,6 +24,7 @@ pub(crate) struct Engine {
     pub(crate) pool: &'static Pool,
     pub(crate) stream: Stream,
     pipelines: Pipelines,
+    faults: Faults,
     pub(crate) name: String,
 }
 
@@ -40,7 +42,8 @@ impl Engine {
         let pool: &'static Pool = Box::leak(Box::new(Pool::new(Allocator::new(gpu.device.clone()))));
         let pipelines = Pipelines::new(gpu)?;
         let stream = Stream::new(gpu, pool, pipelines.set_layout())?;
-        Ok(Box::leak(Box::new(Self { gpu, pool, stream, pipelines, name: gpu.name() })))
+        let faults = Faults::new(stream.take((SLOTS * SLOT_WORDS * 4) as u64, Placement::Readback)?);
+        Ok(Box::leak(Box::new(Self { gpu, pool, stream, pipelines, faults, name: gpu.name() })))
     }
 
     /// A new row-major tensor with any contents.
@@ -79,9 +82,33 @@ impl Engine {
         let mut staging = self.stream.take(bytes as u64, Placement::Readback)?;
         let offset = (tensor.layout().offset() * size) as u64;
         let outcome = self.stream.read(source.handle(), offset, &staging, bytes as u64);
-        let data = outcome.and_then(|()| read(&staging.bytes()[..bytes]));
+        let data = outcome.and_then(|()| self.faults.check(false)).and_then(|()| read(&staging.bytes()[..bytes]));
         self.pool.give(staging);
         data
+    }
+
+    /// Waits until everything is done, and reports what went wrong in it.
+    pub(crate) fn synchronize(&self) -> Result<()> {
+        self.stream.synchronize()?;
+        self.faults.check(true)
+    }
+
+    /// A slot in which a kernel reports an index that is out of range.
+    pub(crate) fn fault_slot(&self) -> Result<Slot<'_>> {
+        loop {
+            match self.faults.slot() {
+                Some(slot) => return Ok(slot),
+                // All are waiting for their kernels.
+                None => self.synchronize()?,
+            }
+        }
+    }
+
+    /// The slots, to be bound.
+    pub(crate) fn faults(&self) -> Place {
+        let memory = self.faults.memory();
+        let bound = Bound { buffer: memory.handle(), offset: 0, size: memory.size(), access: Access::Report };
+        Place { bound, start: 0 }
     }
 
     fn block<'t>(&self, tensor: &'t Tensor) -> Result<&'t Block> {

@@ -22,6 +22,7 @@
 
 mod backend;
 mod engine;
+mod faults;
 mod gpu;
 mod instance;
 mod kernels;

@@ -73,6 +73,28 @@ impl Memory {
     }
 }
 
+impl Memory {
+    fn word(&self, index: usize) -> Option<*mut u32> {
+        let start = self.mapped.filter(|_| (index as u64 + 1) * 4 <= self.size)?;
+        // SAFETY: the word lies inside the mapping, which is aligned for it (memory is mapped at 64 bytes at least).
+        Some(unsafe { start.cast::<u32>().as_ptr().add(index) })
+    }
+
+    /// A word that the device may have written, in a buffer the host can see; 0 elsewhere.
+    pub(crate) fn load_word(&self, index: usize) -> u32 {
+        // SAFETY: `word` is inside the mapping; the read is volatile because the device writes behind the compiler's back.
+        self.word(index).map_or(0, |word| unsafe { word.read_volatile() })
+    }
+
+    /// Writes a word that the device is not using.
+    pub(crate) fn store_word(&self, index: usize, value: u32) {
+        if let Some(word) = self.word(index) {
+            // SAFETY: as for reading; callers write only words that belong to nobody else.
+            unsafe { word.write_volatile(value) };
+        }
+    }
+}
+
 /// Why there is no buffer.
 #[derive(Debug)]
 pub(crate) enum Shortage {

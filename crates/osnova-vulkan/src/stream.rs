@@ -33,8 +33,10 @@ const SPILL_BYTES: u64 = 1 << 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     Read,
-    /// Also reading what another element's thread does not write.
+    /// Perhaps reading too.
     Write,
+    /// Atomically, in places that no dispatch depends on: needs no barrier. The host may read it when the batch is done.
+    Report,
 }
 
 /// A range of a buffer, as a shader sees it.
@@ -76,6 +78,8 @@ struct Batch {
     /// Host-visible buffers to give back when the batch is done.
     staging: Vec<Memory>,
     spill: Option<(Memory, u64)>,
+    /// Whether the host will look at what kernels reported.
+    reports: bool,
     /// The timeline's value when it is done.
     value: u64,
 }
@@ -158,6 +162,7 @@ impl Stream {
         let conflict = work.bound.iter().any(|bound| match bound.access {
             Access::Read => batch.written.contains(&bound.buffer),
             Access::Write => batch.written.contains(&bound.buffer) || batch.read.contains(&bound.buffer),
+            Access::Report => false,
         });
         if conflict {
             self.barrier(batch);
@@ -167,6 +172,7 @@ impl Stream {
             match bound.access {
                 Access::Read => batch.read.insert(bound.buffer),
                 Access::Write => batch.written.insert(bound.buffer),
+                Access::Report => std::mem::replace(&mut batch.reports, true),
             };
         }
         let (spill, spill_size) = match &batch.spill {
@@ -277,24 +283,7 @@ impl Stream {
         let mut state = self.state();
         let batch = self.open(&mut state)?;
         self.copy(batch, source, offset, staging.handle(), 0, size);
-        let barrier = vk::MemoryBarrier::default()
-            .src_access_mask(vk::AccessFlags::TRANSFER_WRITE)
-            .dst_access_mask(vk::AccessFlags::HOST_READ);
-        // SAFETY: the command buffer is recording.
-        unsafe {
-            (self.gpu.device.fns().v1_0.cmd_pipeline_barrier)(
-                batch.commands.buffer,
-                vk::PipelineStageFlags::TRANSFER,
-                vk::PipelineStageFlags::HOST,
-                vk::DependencyFlags::empty(),
-                1,
-                &barrier,
-                0,
-                ptr::null(),
-                0,
-                ptr::null(),
-            );
-        }
+        batch.reports = true;
         let value = self.submit(&mut state)?;
         self.wait(&mut state, value)?;
         drop(state);
@@ -344,6 +333,28 @@ impl Stream {
         }
     }
 
+    /// Makes what was written so far visible to the host, once the batch is done.
+    fn show_host(&self, batch: &Batch) {
+        let barrier = vk::MemoryBarrier::default()
+            .src_access_mask(vk::AccessFlags::TRANSFER_WRITE | vk::AccessFlags::SHADER_WRITE)
+            .dst_access_mask(vk::AccessFlags::HOST_READ);
+        // SAFETY: the command buffer is recording.
+        unsafe {
+            (self.gpu.device.fns().v1_0.cmd_pipeline_barrier)(
+                batch.commands.buffer,
+                vk::PipelineStageFlags::TRANSFER | vk::PipelineStageFlags::COMPUTE_SHADER,
+                vk::PipelineStageFlags::HOST,
+                vk::DependencyFlags::empty(),
+                1,
+                &barrier,
+                0,
+                ptr::null(),
+                0,
+                ptr::null(),
+            );
+        }
+    }
+
     /// The batch that is being recorded, begun if there is none.
     fn open<'a>(&self, state: &'a mut State) -> Result<&'a mut Batch> {
         if let Some(reason) = &state.lost {
@@ -372,6 +383,7 @@ impl Stream {
                 read: HashSet::new(),
                 staging: Vec::new(),
                 spill: None,
+                reports: false,
                 value: state.submitted + 1,
             };
             self.barrier(&mut batch);
@@ -434,6 +446,9 @@ impl Stream {
         }
         let Some(batch) = state.batch.take() else { return Ok(state.submitted) };
         let functions = self.gpu.device.fns();
+        if batch.reports {
+            self.show_host(&batch);
+        }
         // SAFETY: the command buffer is recording.
         let ended = unsafe { (functions.v1_0.end_command_buffer)(batch.commands.buffer) };
         let values = [batch.value];

@@ -11,6 +11,7 @@
 //! | [`optim`] | `osnova-optim` | optimizers, schedules, clipping |
 //! | [`data`] | `osnova-data` | data sets, readers, preprocessing, splits, loaders |
 //! | [`checkpoint`] | `osnova-checkpoint` | safetensors, atomic and verified checkpoints |
+//! | `vulkan` | `osnova-vulkan` | GPUs, by Vulkan (feature `vulkan`) |
 //! | [`train`] | `osnova-train` | the trainer, callbacks, metrics, plots, cross-validation |
 #![forbid(unsafe_code)]
 
@@ -22,6 +23,11 @@ pub use osnova_data as data;
 pub use osnova_optim as optim;
 pub use osnova_tensor as tensor;
 pub use osnova_train as train;
+#[cfg(feature = "vulkan")]
+pub use osnova_vulkan as vulkan;
+
+mod default_device;
+pub use default_device::{default_device, device};
 
 /// Modules, layers, losses and initialisers: `osnova-nn`, with a derive macro that works through this crate.
 pub mod nn {
@@ -36,4 +42,6 @@ pub mod prelude {
     pub use crate::nn::{Dropout, Forward, LayerNorm, Linear, Module, Relu, Sequential, Sigmoid, Tanh};
     pub use crate::optim::{Adam, AdamW, Optimizer, Sgd};
     pub use crate::tensor::{Activation, DType, Device, Generator, Gradients, Result, Tensor};
+    #[cfg(feature = "vulkan")]
+    pub use crate::vulkan::VulkanDevice;
 }

@@ -12,7 +12,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let mut command = cargo(["doc", "--workspace", "--no-deps"]);
+    let mut command = cargo(["doc", "--workspace", "--exclude", "osnova-shaders", "--no-deps"]);
     // A broken link or an example in an unknown language is an error, as in CI.
     command.env("RUSTDOCFLAGS", "-D warnings");
     if arguments.open {

@@ -16,18 +16,19 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut steps = Steps::new("test");
+    // The shader compiler is C++ that takes minutes to build and has nothing to test.
     // `--tests` takes every library, program and integration test; benches and examples stay out.
     let nextest = answers(&mut cargo(["nextest", "--version"]));
     let mut tests = if nextest {
-        cargo(["nextest", "run", "--workspace", "--tests"])
+        cargo(["nextest", "run", "--workspace", "--exclude", "osnova-shaders", "--tests"])
     } else {
         println!(
             "cargo-nextest is not installed, so `cargo test` runs the tests, one program after \
              the other.\nIt is faster with: cargo install --locked cargo-nextest"
         );
-        cargo(["test", "--workspace", "--tests"])
+        cargo(["test", "--workspace", "--exclude", "osnova-shaders", "--tests"])
     };
-    let mut examples = cargo(["test", "--workspace", "--doc"]);
+    let mut examples = cargo(["test", "--workspace", "--exclude", "osnova-shaders", "--doc"]);
     if arguments.thorough {
         for command in [&mut tests, &mut examples] {
             command.env("OSNOVA_THOROUGH", "1");

@@ -216,22 +216,25 @@ double gaussian(double x) {
     return m_exp(-square) * (1.0LF - lost);
 }
 
-// 2/√π·e^(−x²)·Σ 2ⁿx^(2n+1)/(1·3·…·(2n+1)), for x up to 2: all terms are positive.
+// 2/√π·e^(−x²)·Σ 2ⁿx^(2n+1)/(1·3·…·(2n+1)), for x up to 1.5: all terms are positive. What each addition drops is kept.
 double erf_series(double x) {
     double square = 2.0LF * x * x;
     double term = x;
-    double sum = x;
-    for (int n = 1; n < 80; n++) {
+    precise double sum = x;
+    precise double lost = 0.0LF;
+    for (int n = 1; n < 60; n++) {
         term *= square / double(2 * n + 1);
-        sum += term;
+        precise double next = sum + term;
+        lost += term - (next - sum);
+        sum = next;
         if (term < sum * 1e-18LF) {
             break;
         }
     }
-    return 1.1283791670955126LF * gaussian(x) * sum;
+    return 1.1283791670955126LF * gaussian(x) * (sum + lost);
 }
 
-// erfc for x of 2 and above, by the continued fraction e^(−x²)/√π / (x + (1/2)/(x + 1/(x + (3/2)/(x + …)))).
+// erfc for x of 1.5 and above, by the continued fraction e^(−x²)/√π / (x + (1/2)/(x + 1/(x + (3/2)/(x + …)))).
 double erfc_fraction(double x) {
     double value = x;
     for (int k = 100; k > 0; k--) {
@@ -249,7 +252,7 @@ double m_erf(double x) {
         // The next term is of the order of x³.
         return x + 0.12837916709551256LF * x;
     }
-    double value = size < 2.0LF ? erf_series(size) : size < 6.0LF ? 1.0LF - erfc_fraction(size) : 1.0LF;
+    double value = size < 1.5LF ? erf_series(size) : size < 6.0LF ? 1.0LF - erfc_fraction(size) : 1.0LF;
     return with_sign_of(value, x);
 }
 
@@ -346,6 +349,9 @@ double m_pow(double x, double y) {
     if (has_sign(x) && kind == 0) {
         return NOT_A_NUMBER;
     }
+    if (size == 1.0LF) {
+        return sign;
+    }
     double mantissa;
     int exponent = split_mantissa(size, mantissa);
     // As in the function of float: the logarithm in two parts.
@@ -398,7 +404,7 @@ double m_gelu(double x) {
     }
     // erfc instead of 1 + erf where that would cancel.
     double inner = x * 0.70710678118654752LF;
-    double twice_share = inner < -2.0LF ? erfc_fraction(-inner) : 1.0LF + m_erf(inner);
+    double twice_share = inner < -1.5LF ? erfc_fraction(-inner) : 1.0LF + m_erf(inner);
     return 0.5LF * x * twice_share;
 }
 

@@ -349,6 +349,9 @@ float m_pow(float x, float y) {
     if (negative_base && kind == 0) {
         return NOT_A_NUMBER;
     }
+    if (size_bits == 0x3f800000u) {
+        return sign;
+    }
     float mantissa;
     int exponent = split_mantissa(uintBitsToFloat(size_bits), mantissa);
     // ln(m) = 2s + s³·P(s²), s = f/(2 + f), in two parts: what the second leaves out is 2⁻³⁰ of the whole.
