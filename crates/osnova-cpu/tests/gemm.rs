@@ -1,8 +1,20 @@
 //! Matrix products against plain loops in double precision, and the same bits on any number of threads.
 
 use half::{bf16, f16};
+use osnova_cpu::dispatch::{available_levels, force_level};
 use osnova_cpu::gemm::{Finish, Operand, Product, matmul, matmul_half, matmul_with};
 use osnova_cpu::pool::Pool;
+
+/// Runs a test at every level of the processor. The level is the whole process's, so the tests take turns.
+fn at_every_level(test: impl Fn()) {
+    static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    for level in available_levels() {
+        println!("{level:?}");
+        force_level(level);
+        test();
+    }
+}
 
 fn numbers(count: usize, seed: u64) -> Vec<f64> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -43,7 +55,7 @@ fn element(values: &[f64], start: usize, strides: (isize, isize), row: usize, co
     values[(start as isize + row as isize * strides.0 + column as isize * strides.1) as usize]
 }
 
-const SHAPES: [(usize, usize, usize); 14] = [
+const SHAPES: [(usize, usize, usize); 17] = [
     (1, 1, 1),
     (2, 3, 4),
     (1, 784, 256),
@@ -58,10 +70,18 @@ const SHAPES: [(usize, usize, usize); 14] = [
     (5, 900, 100),
     (530, 30, 40),
     (40, 30, 530),
+    // Rows a page apart, whose left matrix is packed, in `f32`, in both types, and with a tile left over.
+    (37, 1024, 300),
+    (130, 512, 257),
+    (5, 2048, 256),
 ];
 
 #[test]
 fn products_match_plain_loops_for_every_layout() {
+    at_every_level(products_match_plain_loops_for_every_layout_here);
+}
+
+fn products_match_plain_loops_for_every_layout_here() {
     for (rows, inner, columns) in SHAPES {
         for left_lies in LAYOUTS {
             for right_lies in LAYOUTS {
@@ -104,6 +124,10 @@ fn products_match_plain_loops_for_every_layout() {
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
+    at_every_level(the_number_of_threads_changes_no_bit_here);
+}
+
+fn the_number_of_threads_changes_no_bit_here() {
     let shapes = [(1, 784, 1000), (1000, 784, 1), (128, 784, 256), (256, 128, 784), (300, 301, 302), (1030, 64, 1030)];
     for (rows, inner, columns) in shapes {
         for (left_lies, right_lies) in
@@ -130,6 +154,10 @@ fn the_number_of_threads_changes_no_bit() {
 
 #[test]
 fn batches_may_share_a_matrix() {
+    at_every_level(batches_may_share_a_matrix_here);
+}
+
+fn batches_may_share_a_matrix_here() {
     let (left, right) = (numbers(3 * 4 * 5, 6), numbers(5 * 6, 7));
     let operand = |elements, stride| Operand { elements, row_stride: stride, column_stride: 1 };
     let product = Product { rows: 4, inner: 5, columns: 6 };
@@ -144,6 +172,10 @@ fn batches_may_share_a_matrix() {
 
 #[test]
 fn nothing_summed_leaves_the_bias() {
+    at_every_level(nothing_summed_leaves_the_bias_here);
+}
+
+fn nothing_summed_leaves_the_bias_here() {
     let mut output = [7.0f32; 6];
     let empty = Operand { elements: &[][..], row_stride: 0, column_stride: 1 };
     let finish = Finish { bias: Some(&[1.0, 2.0, 3.0]), activation: None };
@@ -161,6 +193,10 @@ fn an_operand_too_short_is_refused() {
 
 #[test]
 fn half_types_are_rounded_once() {
+    at_every_level(half_types_are_rounded_once_here);
+}
+
+fn half_types_are_rounded_once_here() {
     let product = Product { rows: 9, inner: 300, columns: 20 };
     let (left, right) = (numbers(9 * 300, 8), numbers(300 * 20, 9));
     let sum = |left: &dyn Fn(usize) -> f32, right: &dyn Fn(usize) -> f32, index: usize| -> f64 {

@@ -1,18 +1,25 @@
 //! Matrix products, with bias and activation applied to every block while it is in the cache.
 //!
-//! A product is cut into blocks that depend on its shape and strides alone; each block is a call of the `gemm` crate on
-//! one thread. So the number of threads changes no bit of the result, and a block's bias and activation find it warm.
-//! Products with one row or one column have kernels of their own (`gemm::vector`): there `gemm` takes three times as long.
+//! A product is cut into blocks that depend on its shape and strides alone; each is computed by one thread
+//! (`gemm::block`). So the number of threads changes no bit of the result, and a block's bias and activation find it
+//! warm. Products with one row or one column have kernels of their own (`gemm::vector`).
 
-#[cfg(target_arch = "x86_64")]
-mod dots_avx2;
+mod block;
+mod dots;
 mod half;
 mod integer;
+mod register;
+#[cfg(target_arch = "x86_64")]
+mod register_x86;
 mod vector;
+
+use block::{Block, Kernels};
 
 pub use half::matmul_half;
 pub use integer::matmul_with;
 
+use crate::dispatch::{Level, level};
+use crate::memory::Buffer;
 use crate::pool;
 use crate::vector::VectorMath;
 
@@ -49,6 +56,12 @@ impl<'a, T> Operand<'a, T> {
     /// The operand with rows and columns exchanged.
     fn transposed(self) -> Self {
         Self { elements: self.elements, row_stride: self.column_stride, column_stride: self.row_stride }
+    }
+
+    /// The matrix that begins at `start`.
+    fn from(&self, start: usize) -> Side<T> {
+        let start = self.elements.as_ptr().wrapping_add(start);
+        Side { start, row_stride: self.row_stride, column_stride: self.column_stride }
     }
 
     /// # Panics
@@ -106,40 +119,15 @@ impl<T: VectorMath + std::ops::Add<Output = T>> Finish<'_, T> {
     }
 }
 
-/// A kernel of the `gemm` crates: rows, columns and inner size; the result with its column and row stride and whether it is
-/// read; each side with its column and row stride; α, β; conjugations; threads.
-#[doc(hidden)]
-pub type Kernel<T> = unsafe fn(
-    usize,
-    usize,
-    usize,
-    *mut T,
-    isize,
-    isize,
-    bool,
-    *const T,
-    isize,
-    isize,
-    *const T,
-    isize,
-    isize,
-    T,
-    T,
-    bool,
-    bool,
-    bool,
-    gemm_common::Parallelism,
-);
-
 /// A number that matrices can hold.
 pub trait Element: VectorMath + bytemuck::Pod + std::ops::Add<Output = Self> + std::ops::Mul<Output = Self> {
     /// Zero.
     const ZERO: Self;
     /// One.
     const ONE: Self;
-    /// The product kernel for this processor.
+    /// The product kernels for this processor.
     #[doc(hidden)]
-    fn kernel() -> Kernel<Self>;
+    fn kernels() -> &'static Kernels<Self>;
     /// The dot product of `x` with each of the rows of `matrix` that start every `stride` elements.
     #[doc(hidden)]
     fn dots(x: &[Self], matrix: &[Self], stride: usize, output: &mut [Self]);
@@ -148,24 +136,54 @@ pub trait Element: VectorMath + bytemuck::Pod + std::ops::Add<Output = Self> + s
 impl Element for f32 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
-    fn kernel() -> Kernel<Self> {
-        gemm_f32::gemm::f32::get_gemm_fn()
+    fn kernels() -> &'static Kernels<Self> {
+        match level() {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => &block::avx512_f32::KERNELS,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2Fma => &block::avx2_f32::KERNELS,
+            _ => &block::portable_f32::KERNELS,
+        }
     }
     #[inline]
     fn dots(x: &[Self], matrix: &[Self], stride: usize, output: &mut [Self]) {
-        vector::dots_f32(x, matrix, stride, output);
+        // SAFETY: the level is the processor's.
+        unsafe {
+            match level() {
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx512 => dots::avx512_f32(x, matrix, stride, output),
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx2Fma => dots::avx2_f32(x, matrix, stride, output),
+                _ => dots::portable_f32(x, matrix, stride, output),
+            }
+        }
     }
 }
 
 impl Element for f64 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
-    fn kernel() -> Kernel<Self> {
-        gemm_f64::gemm::f64::get_gemm_fn()
+    fn kernels() -> &'static Kernels<Self> {
+        match level() {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => &block::avx512_f64::KERNELS,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2Fma => &block::avx2_f64::KERNELS,
+            _ => &block::portable_f64::KERNELS,
+        }
     }
     #[inline]
     fn dots(x: &[Self], matrix: &[Self], stride: usize, output: &mut [Self]) {
-        vector::dots_f64(x, matrix, stride, output);
+        // SAFETY: the level is the processor's.
+        unsafe {
+            match level() {
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx512 => dots::avx512_f64(x, matrix, stride, output),
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx2Fma => dots::avx2_f64(x, matrix, stride, output),
+                _ => dots::portable_f64(x, matrix, stride, output),
+            }
+        }
     }
 }
 
@@ -201,65 +219,78 @@ pub fn matmul<T: Element>(
     if columns == 1 && vector::can_run(&left.transposed()) {
         return vector::matrix_vector(product, left, right, batches, finish, output);
     }
-    let plan = Plan::new(product, right.column_stride == 1);
+    let kernels = T::kernels();
+    let plan = Plan::new(product, kernels.rows, kernels.columns);
+    let packed = plan.packs_left::<T>(&left).then(|| pack_left(kernels, product, left, batches));
     let blocks = plan.blocks();
     let output = OutputPointer(output.as_mut_ptr());
     let nanoseconds = product.multiply_adds().saturating_mul(batches.len()) / MULTIPLY_ADDS_A_NANOSECOND;
     pool::for_each_block(blocks * batches.len(), nanoseconds, |index| {
-        let (batch, block) = (index / blocks, plan.block(index % blocks));
+        let (batch, part) = (index / blocks, plan.part(index % blocks));
         let (left_start, right_start) = batches[batch];
-        let first_output = (batch * rows + block.first_row) * columns + block.first_column;
+        let first_output = (batch * rows + part.first_row) * columns + part.first_column;
+        let tile = kernels.rows as isize;
         // SAFETY: the block lies within the output, whose length was checked, and blocks do not overlap; the operands'
-        // ranges were checked for the whole matrices.
+        // ranges were checked for the whole matrices, and packed tiles are as many as the rows need. The kernels are
+        // those of the processor.
         unsafe {
             let start = output.get().add(first_output);
-            let left_block = left.elements.as_ptr().add(left_start).offset(block.first_row as isize * left.row_stride);
-            let right_block =
-                right.elements.as_ptr().add(right_start).offset(block.first_column as isize * right.column_stride);
-            // The kernel wants a column-major result: the product of the transposed matrices, in the other order.
-            let (mut a, mut b) = (right_block, left_block);
-            let (mut a_step, mut b_step) = (right.row_stride, left.column_stride);
-            if a_step < 0 {
-                // It also wants the left side's inner stride not to be negative: both inner axes are walked from the other end.
-                a = a.wrapping_offset((inner - 1) as isize * a_step);
-                b = b.wrapping_offset((inner - 1) as isize * b_step);
-                (a_step, b_step) = (-a_step, -b_step);
-            }
-            (T::kernel())(
-                block.columns,
-                block.rows,
-                inner,
-                start,
-                columns as isize,
-                1,
-                false,
-                a,
-                a_step,
-                right.column_stride,
-                b,
-                left.row_stride,
-                b_step,
-                T::ZERO,
-                T::ONE,
-                false,
-                false,
-                false,
-                gemm_common::Parallelism::None,
-            );
+            let (left, left_tile_stride) = match &packed {
+                Some(packed) => {
+                    let first_tile = batch * rows.div_ceil(kernels.rows) + part.first_row / kernels.rows;
+                    let start = packed.as_slice::<T>().as_ptr().add(first_tile * kernels.rows * inner);
+                    (Side { start, row_stride: 1, column_stride: tile }, tile * inner as isize)
+                }
+                None => (left.from(left_start).at(part.first_row as isize, 0), tile * left.row_stride),
+            };
+            let right = right.from(right_start).at(0, part.first_column as isize);
+            block::with_panel(kernels.columns, |panel| {
+                (kernels.block)(&Block {
+                    rows: part.rows,
+                    inner,
+                    columns: part.columns,
+                    left,
+                    left_tile_stride,
+                    right,
+                    output: start,
+                    output_stride: columns,
+                    panel,
+                });
+            });
             if finish.bias.is_some() || finish.activation.is_some() {
-                for row in 0..block.rows {
-                    let run = std::slice::from_raw_parts_mut(start.add(row * columns), block.columns);
-                    finish.apply(run, block.first_column);
+                for row in 0..part.rows {
+                    let run = std::slice::from_raw_parts_mut(start.add(row * columns), part.columns);
+                    finish.apply(run, part.first_column);
                 }
             }
         }
     });
 }
 
+/// The left matrices as tiles one after another, the elements of a tile's column side by side.
+fn pack_left<T: Element>(kernels: &Kernels<T>, product: Product, left: Operand<'_, T>, batches: &[Batch]) -> Buffer {
+    let Product { rows, inner, .. } = product;
+    let tiles = rows.div_ceil(kernels.rows);
+    let mut packed = Buffer::new(batches.len() * tiles * kernels.rows * inner * size_of::<T>());
+    let nanoseconds = packed.len() / PACKED_BYTES_A_NANOSECOND;
+    pool::for_each_chunk(packed.as_mut_slice::<T>(), kernels.rows * inner, nanoseconds, |index, tile| {
+        let first = index % tiles * kernels.rows;
+        let source = left.from(batches[index / tiles].0);
+        // SAFETY: the matrices' ranges were checked; a tile has room for `inner` columns of its rows.
+        unsafe {
+            let source = source.at(first as isize, 0).transposed();
+            (kernels.pack)(source, inner, (rows - first).min(kernels.rows), tile.as_mut_ptr());
+        }
+    });
+    packed
+}
+
 /// About what a thread does: sets which products are worth a fork (some 250,000 multiply-adds).
 const MULTIPLY_ADDS_A_NANOSECOND: usize = 25;
+/// About what a thread packs.
+const PACKED_BYTES_A_NANOSECOND: usize = 8;
 
-/// How a product is cut: into rectangles of the result. Depends on nothing but shape and strides.
+/// How a product is cut: into rectangles of the result. Depends on nothing but the shape and the tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Plan {
     product: Product,
@@ -268,7 +299,8 @@ struct Plan {
     block_columns: usize,
 }
 
-struct Block {
+/// A rectangle of the result.
+struct Part {
     first_row: usize,
     rows: usize,
     first_column: usize,
@@ -276,23 +308,24 @@ struct Block {
 }
 
 impl Plan {
-    /// `gemm` repacks the right matrix for every block unless its rows are contiguous. So a matrix that must be packed
-    /// is divided itself, along the columns (blocks of 32 columns then cost 1 % over the undivided product); one that
-    /// need not be is read again for every block of rows, which must not be too few: at 256³ and 256×128×784, blocks
-    /// of 64 rows cost 4 %, of 32 rows 13 %; at 1024³, of 64 rows 25 %, of 128 rows nothing.
-    fn new(product: Product, right_is_ready: bool) -> Self {
-        let Product { rows, columns, .. } = product;
-        let part = |length: usize, parts: usize, least: usize| {
-            length.div_ceil(parts).next_multiple_of(32).clamp(least, 256).min(length)
-        };
-        let (block_rows, block_columns) = if product.multiply_adds() < UNDIVIDED {
-            (rows, columns)
-        } else if right_is_ready {
-            (part(rows, 4, 64), columns.min(512))
-        } else {
-            (rows.min(512), part(columns, 8, 32))
-        };
+    /// Blocks are as narrow as a tile and as tall as the result, so that every part of the right matrix is packed once;
+    /// wider where that would be too little work for a block, cut across where there are fewer than [`BLOCKS`].
+    fn new(product: Product, tile_rows: usize, tile_columns: usize) -> Self {
+        let Product { rows, inner, columns } = product;
+        let one = rows.min(TALLEST).saturating_mul(inner).saturating_mul(tile_columns);
+        let block_columns = (tile_columns * LEAST_WORK.div_ceil(one.max(1))).min(columns);
+        let across = columns.div_ceil(block_columns);
+        let least = LEAST_WORK.div_ceil((inner * block_columns).max(1)).max(SHORTEST);
+        let parts = rows.div_ceil(TALLEST).max((BLOCKS / across).min(rows / least)).max(1);
+        let block_rows = rows.div_ceil(parts).next_multiple_of(tile_rows);
         Self { product, block_rows, block_columns }
+    }
+
+    /// Whether the left matrix should be packed: its rows lie a multiple of a page apart, so that all elements of a
+    /// tile's column compete for one set of the first-level cache. Worth it from a few panels on.
+    fn packs_left<T>(&self, left: &Operand<'_, T>) -> bool {
+        let bytes = left.row_stride.unsigned_abs() * size_of::<T>();
+        bytes > 0 && bytes.is_multiple_of(4096) && self.product.rows >= 4 && self.product.columns >= 256
     }
 
     fn across(&self) -> usize {
@@ -303,11 +336,11 @@ impl Plan {
         self.product.rows.div_ceil(self.block_rows) * self.across()
     }
 
-    fn block(&self, index: usize) -> Block {
+    fn part(&self, index: usize) -> Part {
         let Product { rows, columns, .. } = self.product;
         let first_row = index / self.across() * self.block_rows;
         let first_column = index % self.across() * self.block_columns;
-        Block {
+        Part {
             first_row,
             rows: self.block_rows.min(rows - first_row),
             first_column,
@@ -316,8 +349,43 @@ impl Plan {
     }
 }
 
-/// Below so many multiply-adds a product stays whole.
-const UNDIVIDED: usize = 200_000;
+/// Multiply-adds that a block should have at least: some 3 µs.
+const LEAST_WORK: usize = 150_000;
+/// Blocks that a product is cut into where it can be.
+const BLOCKS: usize = 8;
+/// Rows of a block at most: its part of the left matrix then stays in the second-level cache.
+const TALLEST: usize = 512;
+/// Rows of a block at least, where a smaller number would only serve to have more blocks: packing must pay.
+const SHORTEST: usize = 48;
+
+/// A matrix in memory.
+#[derive(Debug)]
+pub(crate) struct Side<T> {
+    start: *const T,
+    row_stride: isize,
+    column_stride: isize,
+}
+
+impl<T> Clone for Side<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Side<T> {}
+
+impl<T> Side<T> {
+    /// The matrix from a row and a column on.
+    #[inline(always)]
+    fn at(self, row: isize, column: isize) -> Self {
+        let start = self.start.wrapping_offset(row * self.row_stride + column * self.column_stride);
+        Self { start, ..self }
+    }
+
+    fn transposed(self) -> Self {
+        Self { start: self.start, row_stride: self.column_stride, column_stride: self.row_stride }
+    }
+}
 
 /// The output's start, for blocks on several threads.
 #[derive(Clone, Copy)]

@@ -1,10 +1,8 @@
 //! Products of a matrix with a single vector: a stream through the matrix, at the speed of the memory.
 
 use super::{Batch, Element, Finish, Operand, Product};
-use crate::dispatch::{Level, level};
 use crate::pool;
 use crate::simd_dispatch;
-use crate::vector::VectorMath;
 
 /// Results that one block computes.
 const BLOCK: usize = 64;
@@ -85,53 +83,6 @@ fn run<T: Element>(
         });
     }
 }
-
-macro_rules! dots {
-    ($name:ident, $portable:ident, $type:ty) => {
-        /// The dot product of `x` with each of the rows of `matrix` that start every `stride` elements.
-        #[inline]
-        pub(super) fn $name(x: &[$type], matrix: &[$type], stride: usize, output: &mut [$type]) {
-            match level() {
-                #[cfg(target_arch = "x86_64")]
-                // SAFETY: these levels are chosen only after the processor reported the features.
-                Level::Avx2Fma | Level::Avx512 => unsafe { super::dots_avx2::$name(x, matrix, stride, output) },
-                _ => $portable(x, matrix, stride, output),
-            }
-        }
-
-        simd_dispatch! {
-            /// A row at a time, in as many lanes as NEON needs to be busy.
-            fn $portable[S](x: &[$type], matrix: &[$type], stride: usize, output: &mut [$type]) {
-                const LANES: usize = 16;
-                for (index, output) in output.iter_mut().enumerate() {
-                    let row = &matrix[index * stride..index * stride + x.len()];
-                    let mut sums = [0.0; LANES];
-                    let (groups, values) = (x.chunks_exact(LANES), row.chunks_exact(LANES));
-                    let (rest, values_rest) = (groups.remainder(), values.remainder());
-                    for (x, row) in groups.zip(values) {
-                        for lane in 0..LANES {
-                            sums[lane] = VectorMath::mul_add::<S>(x[lane], row[lane], sums[lane]);
-                        }
-                    }
-                    for ((sum, &x), &value) in sums.iter_mut().zip(rest).zip(values_rest) {
-                        *sum = VectorMath::mul_add::<S>(x, value, *sum);
-                    }
-                    let mut width = LANES / 2;
-                    while width > 0 {
-                        for lane in 0..width {
-                            sums[lane] += sums[lane + width];
-                        }
-                        width /= 2;
-                    }
-                    *output = sums[0];
-                }
-            }
-        }
-    };
-}
-
-dots!(dots_f32, dots_f32_portable, f32);
-dots!(dots_f64, dots_f64_portable, f64);
 
 simd_dispatch! {
     /// The rows of `matrix`, which start every `stride` elements, weighted by `x` and summed: as many columns at a time
