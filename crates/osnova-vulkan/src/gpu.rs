@@ -244,6 +244,7 @@ impl Gpu {
             subgroup_size_control: true,
             compute_full_subgroups: true,
             vulkan_memory_model: true,
+            vulkan_memory_model_device_scope: true,
             cooperative_matrix: cooperative,
             ..DeviceFeatures::empty()
         });
@@ -279,7 +280,9 @@ impl Gpu {
             info,
             queue,
             queue_family,
-            push_descriptors: extensions.khr_push_descriptor,
+            // The variable is for trying the other way on a device that has both.
+            push_descriptors: extensions.khr_push_descriptor
+                && std::env::var_os("OSNOVA_VULKAN_DESCRIPTOR_SETS").is_none(),
             float_controls,
             alignment: properties.min_storage_buffer_offset_alignment.as_devicesize().max(16),
             max_groups: properties.max_compute_work_group_count[0],

@@ -1,0 +1,147 @@
+//! What the conformance kit does not reach: limits, long metadata, many threads, late errors.
+
+use osnova_tensor::{Device, Error, Result, SliceRange, Tensor};
+use osnova_vulkan::{VulkanDevice, available};
+use std::thread;
+
+/// The first device; none where there is no Vulkan and nobody insists on it.
+fn device() -> Option<Device> {
+    match Device::vulkan(0) {
+        Ok(device) => Some(device),
+        Err(error) if std::env::var_os("OSNOVA_REQUIRE_VULKAN").is_some() => panic!("{error}"),
+        Err(error) => {
+            eprintln!("SKIPPED, for want of a Vulkan device: {error}");
+            None
+        }
+    }
+}
+
+#[test]
+fn a_chain_of_operations() -> Result<()> {
+    let Some(device) = device() else { return Ok(()) };
+    let x = Tensor::new([[1.0f32, 2.0, 3.0], [4.0, 5.0, 6.0]], device)?;
+    let bias = Tensor::new([10.0f32, 20.0, 30.0], device)?;
+    let y = ((&x * 2.0)? + &bias)?;
+    assert_eq!(y.to_vec::<f32>()?, [12.0, 24.0, 36.0, 18.0, 30.0, 42.0]);
+    assert_eq!(y.transpose(0, 1)?.to_vec::<f32>()?, [12.0, 18.0, 24.0, 30.0, 36.0, 42.0]);
+    // More dispatches than a batch holds, each depending on the one before, with buffers that are used again.
+    let mut total = x.zeros_like()?;
+    for _ in 0..1000 {
+        total = (&total + &x)?;
+    }
+    assert_eq!(total.to_vec::<f32>()?, [1000.0, 2000.0, 3000.0, 4000.0, 5000.0, 6000.0]);
+    device.synchronize()
+}
+
+#[test]
+fn devices_are_listed_with_their_limits() -> Result<()> {
+    let Some(device) = device() else { return Ok(()) };
+    let first = &available()?[0];
+    assert_eq!(first.dtypes, device.capabilities().dtypes);
+    assert!(first.max_tensor_bytes >= 1 << 27, "{first}");
+    assert!(device.capabilities().asynchronous);
+    Ok(())
+}
+
+#[test]
+fn there_is_no_thousandth_device() {
+    if device().is_none() {
+        return;
+    }
+    let message = Device::vulkan(1000).unwrap_err().to_string();
+    assert!(message.contains("vulkan:1000") && message.contains("available()"), "{message}");
+}
+
+/// Eight axes of two that cannot be joined, three times: more metadata than push constants hold.
+#[test]
+fn long_metadata_go_through_a_buffer() -> Result<()> {
+    let Some(device) = device() else { return Ok(()) };
+    let dims = [2usize; 8];
+    let values: Vec<f32> = (0..256).map(|index| index as f32).collect();
+    let x = Tensor::from_vec(values, dims, device)?;
+    let y = x.permute([7, 6, 5, 4, 3, 2, 1, 0])?;
+    let condition = x.permute([3, 1, 7, 5, 0, 2, 6, 4])?.less(100.0)?;
+    let condition = condition.permute([1, 0, 3, 2, 5, 4, 7, 6])?;
+    let chosen = condition.where_(&x, &y)?.to_vec::<f32>()?;
+    let (x, y, condition) = (x.to_vec::<f32>()?, y.to_vec::<f32>()?, condition.to_vec::<bool>()?);
+    for index in 0..256 {
+        assert_eq!(chosen[index], if condition[index] { x[index] } else { y[index] });
+    }
+    Ok(())
+}
+
+#[test]
+fn threads_share_a_device() -> Result<()> {
+    let Some(device) = device() else { return Ok(()) };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..4)
+            .map(|number| {
+                scope.spawn(move || -> Result<()> {
+                    let x = Tensor::new([number as f32, 1.0], device)?;
+                    for _ in 0..50 {
+                        let mut y = x.clone();
+                        for _ in 0..20 {
+                            y = (&y + &x)?;
+                        }
+                        assert_eq!(y.to_vec::<f32>()?, [21.0 * number as f32, 21.0]);
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        workers.into_iter().try_for_each(|worker| worker.join().expect("no worker panics"))
+    })
+}
+
+#[test]
+fn a_wrong_index_is_told_when_the_host_waits() -> Result<()> {
+    let Some(device) = device() else { return Ok(()) };
+    let x = Tensor::new([1.0f32, 2.0, 3.0], device)?;
+    let wrong = Tensor::new([0i64, 5], device)?;
+    let result = x.index_select(0, &wrong)?;
+    let error = result.to_vec::<f32>().unwrap_err();
+    assert!(matches!(*error, Error::Argument { .. }), "{error}");
+    assert!(error.to_string().contains("index 5 is out of range for axis 0 of size 3"), "{error}");
+    // Told once; the device goes on.
+    assert_eq!(x.to_vec::<f32>()?, [1.0, 2.0, 3.0]);
+    // Whoever waits for the device hears of it, also of what another thread did.
+    thread::scope(|scope| scope.spawn(|| x.index_select(0, &wrong).map(drop)).join()).expect("it does not panic")?;
+    assert!(device.synchronize().is_err());
+    device.synchronize()
+}
+
+/// A tensor larger than a kernel can see: parts of it work, the whole is refused with an explanation.
+#[test]
+fn tensors_over_the_binding_limit() -> Result<()> {
+    let Some(device) = device() else { return Ok(()) };
+    let limit = available()?[0].max_tensor_bytes;
+    if limit > 1 << 28 {
+        eprintln!("SKIPPED: this device shows kernels tensors of {limit} bytes, more than a test should hold");
+        return Ok(());
+    }
+    let count = limit as usize + (1 << 20);
+    let mut values = vec![0u8; count];
+    values[count - 3..].copy_from_slice(&[7, 8, 9]);
+    let x = Tensor::from_vec(values, [count], device)?;
+    let part = |length: usize, step: isize| {
+        let start = if step < 0 { count - 1 } else { count - length };
+        let ranges = [SliceRange { start, length, step }];
+        Tensor::apply(&osnova_tensor::Op::Slice { ranges: ranges.into_iter().collect() }, [x.clone()])
+    };
+    assert_eq!((&part(3, 1)?[0] + 1u8)?.to_vec::<u8>()?, [8, 9, 10]);
+    assert_eq!((&part(3, -1)?[0] + 1u8)?.to_vec::<u8>()?, [10, 9, 8]);
+    let message = (&x + 1u8).unwrap_err().to_string();
+    assert!(message.contains("maxStorageBufferRange") && message.contains("Split the tensor"), "{message}");
+    Ok(())
+}
+
+/// More memory than the device has: a typed error, and the device goes on.
+#[test]
+fn out_of_memory() -> Result<()> {
+    let Some(device) = device() else { return Ok(()) };
+    let memory = available()?[0].memory as usize;
+    let error = Tensor::full([memory / 4, 8], 1.0f32, osnova_tensor::DType::F32, device).unwrap_err();
+    assert!(matches!(*error, Error::Device { .. }), "{error}");
+    assert_eq!(Tensor::new([1.0f32], device)?.to_vec::<f32>()?, [1.0]);
+    Ok(())
+}
