@@ -220,14 +220,17 @@ fn table<'a>(names: impl Iterator<Item = &'a String>) -> String {
     text
 }
 
-/// spirv-val's verdict; none where it is not installed. `SPIRV_VAL` names another program.
+/// spirv-val's verdict; none where it is not installed. `SPIRV_VAL` names another program, which then must be there.
 fn validate(path: &Path) -> Result<()> {
-    let program = std::env::var_os("SPIRV_VAL").unwrap_or_else(|| "spirv-val".into());
+    let chosen = std::env::var_os("SPIRV_VAL");
+    let program = chosen.clone().unwrap_or_else(|| "spirv-val".into());
     match Command::new(program).args(["--target-env", "vulkan1.2"]).arg(path).output() {
-        Ok(output) if !output.status.success() => {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => {
             Err(format!("spirv-val refuses {}: {}", path.display(), String::from_utf8_lossy(&output.stderr).trim()))
         }
-        _ => Ok(()),
+        Err(error) if chosen.is_some() => Err(format!("the program in SPIRV_VAL does not start: {error}")),
+        Err(_) => Ok(()),
     }
 }
 
