@@ -5,7 +5,7 @@ use osnova::prelude::*;
 use osnova_benches::workloads::{ALL, Step};
 use std::hint::black_box;
 use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -48,9 +48,16 @@ fn run(names: Option<&[&str]>) -> Result<()> {
     Ok(())
 }
 
+/// How long a workload runs at least before it is timed.
+const WARM_UP: Duration = Duration::from_millis(100);
+
 fn median(step: &mut Step, repeats: usize, warm_up: usize) -> Result<f64> {
-    for _ in 0..warm_up {
+    // A worker that wakes on the main thread's core is moved to a free one only after some milliseconds.
+    let start = Instant::now();
+    let mut runs = 0;
+    while runs < warm_up || start.elapsed() < WARM_UP {
         step()?;
+        runs += 1;
     }
     let mut seconds = Vec::with_capacity(repeats);
     for _ in 0..repeats {

@@ -47,9 +47,6 @@ unsafe fn rows<R: Register, const ROWS: usize>(
                 let values = matrix.add(row * stride + start);
                 even[row] = first.multiply_add(R::load(values), even[row]);
                 odd[row] = second.multiply_add(R::load(values.add(R::LANES)), odd[row]);
-                // The hardware follows a row, but does not foresee the next.
-                R::prefetch(values.wrapping_add(ROWS * stride));
-                R::prefetch(values.wrapping_add(ROWS * stride + R::LANES));
             }
             start += 2 * R::LANES;
         }

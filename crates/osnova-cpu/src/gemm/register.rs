@@ -30,8 +30,6 @@ pub(super) trait Register: Copy {
     unsafe fn add(self, other: Self) -> Self;
     /// The sum of the lanes.
     unsafe fn sum(self) -> Self::Element;
-    /// Asks for the element's cache line; the pointer may be anything.
-    unsafe fn prefetch(element: *const Self::Element);
     /// The lanes to `target`.
     unsafe fn store(self, target: *mut Self::Element);
     /// The first `count` elements from `source`, zeros behind them; `count` ≤ `LANES`.
@@ -91,9 +89,6 @@ impl<T: Element, const LANES: usize> Register for Portable<T, LANES> {
         }
         self.0[0]
     }
-
-    #[inline(always)]
-    unsafe fn prefetch(_: *const T) {}
 
     #[inline(always)]
     unsafe fn store(self, target: *mut T) {

@@ -59,11 +59,6 @@ macro_rules! register {
             }
 
             #[inline(always)]
-            unsafe fn prefetch(element: *const $element) {
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(element.cast()) }
-            }
-
-            #[inline(always)]
             unsafe fn store(self, target: *mut $element) {
                 unsafe { $store(target, self.0) }
             }
