@@ -38,8 +38,7 @@ pub enum Level {
     Neon = 2,
     /// 256-bit registers, fused multiply-add and half-precision conversion: x86-64 since 2013.
     Avx2Fma = 3,
-    /// 512-bit registers. Kernels run their AVX2 copies there: the attributes for AVX-512 need Rust 1.89, one more than
-    /// the workspace asks for. The level exists so that kernels can be given such copies without touching callers.
+    /// 512-bit registers and masks: x86-64 servers since 2017, desktops since 2022.
     Avx512 = 4,
 }
 
@@ -92,6 +91,11 @@ instruction_set!(
 instruction_set!(
     /// [`Level::Avx2Fma`].
     Avx2Fma, Avx2Fma, fused: true
+);
+#[cfg(target_arch = "x86_64")]
+instruction_set!(
+    /// [`Level::Avx512`].
+    Avx512, Avx512, fused: true
 );
 
 /// The widest level that this processor has, or what `OSNOVA_CPU_LEVEL` (`portable`, `neon`, `avx2`, `avx512`) lowers
@@ -202,10 +206,22 @@ macro_rules! simd_dispatch {
                 body::<$crate::dispatch::Avx2Fma $(, $($generic),+)?>($($argument),*)
             }
 
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt")]
+            #[allow(clippy::too_many_arguments)]
+            fn avx512 $(<$($generic),+>)? ($($argument: $type),*) $(-> $output)? $(where $($bound)*)? {
+                body::<$crate::dispatch::Avx512 $(, $($generic),+)?>($($argument),*)
+            }
+
             match $crate::dispatch::level() {
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: these levels are chosen only after the processor reported the features.
-                $crate::dispatch::Level::Avx2Fma | $crate::dispatch::Level::Avx512 => unsafe {
+                $crate::dispatch::Level::Avx512 => unsafe {
+                    avx512 $(::<$($generic),+>)? ($($argument),*)
+                },
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: these levels are chosen only after the processor reported the features.
+                $crate::dispatch::Level::Avx2Fma => unsafe {
                     avx2 $(::<$($generic),+>)? ($($argument),*)
                 },
                 // NEON belongs to the AArch64 baseline: the plain function is already compiled for it.
