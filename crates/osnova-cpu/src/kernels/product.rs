@@ -115,17 +115,30 @@ fn linear_of<T: Float + Element + UnaryKernels>(
         return create::<T>(device, meta, |_| {});
     }
     // Leading axes are one batch of rows; only a matrix may keep its strides.
-    let whole = if input.rank() == 2 { input.clone() } else { made_contiguous(parallel, device, input.clone()) };
+    let copy;
+    let whole = if input.rank() == 2 || input.layout().is_contiguous() {
+        input
+    } else {
+        copy = made_contiguous(parallel, device, input.clone());
+        &copy
+    };
     let left = match whole.rank() {
-        2 => side::<T>(&whole, whole.layout()),
-        _ => Operand { elements: elements(&whole), row_stride: product.inner as isize, column_stride: 1 },
+        2 => side::<T>(whole, whole.layout()),
+        _ => Operand { elements: elements(whole), row_stride: product.inner as isize, column_stride: 1 },
     };
     let strides = weight.layout().strides();
     let right = Operand { elements: elements(weight), row_stride: strides[1], column_stride: strides[0] };
-    let bias = inputs.get(2).map(|bias| made_contiguous(parallel, device, bias.clone()));
+    let gathered;
+    let bias = match inputs.get(2) {
+        Some(bias) if !bias.layout().is_contiguous() => {
+            gathered = made_contiguous(parallel, device, bias.clone());
+            Some(&gathered)
+        }
+        bias => bias,
+    };
     let activate = in_place::<T>(activation);
     let finish = Finish {
-        bias: bias.as_ref().and_then(contiguous::<T>),
+        bias: bias.and_then(contiguous::<T>),
         activation: activate.as_deref().map(|activate| activate as &(dyn Fn(&mut [T]) + Sync)),
     };
     create::<T>(device, meta, |out| {

@@ -46,7 +46,11 @@ impl Tensor {
     /// Sizes or dtypes that do not fit.
     pub fn linear(&self, weight: &Self, bias: Option<&Self>, activation: Activation) -> Result<Self> {
         let op = Op::Linear { bias: bias.is_some(), activation };
-        run(&op, [self, weight].into_iter().chain(bias).cloned().collect())
+        let inputs = match bias {
+            Some(bias) => smallvec![self.clone(), weight.clone(), bias.clone()],
+            None => smallvec![self.clone(), weight.clone()],
+        };
+        run(&op, inputs)
     }
 
     /// An activation function of each element.
