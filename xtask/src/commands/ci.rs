@@ -23,6 +23,8 @@ pub(crate) fn run() -> Result<()> {
         run_command(cargo(words).args(["--", "-D", "warnings"]))
     })?;
     steps.step("tests", || test::run(&test::Arguments::default()))?;
+    steps.step("Vulkan under the validation layers", validate_vulkan)?;
+    steps.step("shaders", || run_command(&mut cargo(["xtask", "shaders", "--check"])))?;
     steps.step("API documentation", || docs::run(&docs::Arguments::default()))?;
     steps.step("examples", || {
         run_command(&mut cargo(["build", "--workspace", "--exclude", "osnova-shaders", "--examples"]))
@@ -33,6 +35,17 @@ pub(crate) fn run() -> Result<()> {
     }
     steps.finish();
     Ok(())
+}
+
+/// Runs the Vulkan tests again, with fewer random cases, where the validation layers fail the first wrong call or missing
+/// barrier.
+fn validate_vulkan() -> Result<()> {
+    if env::var_os("OSNOVA_REQUIRE_VULKAN").is_none() {
+        println!("skipped: set OSNOVA_REQUIRE_VULKAN=1 where there are a Vulkan device and the validation layers");
+        return Ok(());
+    }
+    let mut tests = cargo(["test", "-p", "osnova-vulkan", "--tests"]);
+    run_command(tests.env("OSNOVA_VULKAN_VALIDATION", "1").env("PROPTEST_CASES", "16"))
 }
 
 /// Trains for a few epochs into a folder that is thrown away.

@@ -16,6 +16,11 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut steps = Steps::new("test");
+    let mut vulkan = false;
+    steps.step("devices of the Vulkan tests", || {
+        vulkan = run_command(&mut cargo(["run", "--quiet", "-p", "osnova-vulkan", "--example", "devices"])).is_ok();
+        Ok(())
+    })?;
     // The shader compiler is C++ that takes minutes to build and has nothing to test.
     // `--tests` takes every library, program and integration test; benches and examples stay out.
     let nextest = answers(&mut cargo(["nextest", "--version"]));
@@ -38,5 +43,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     steps.step("unit, property and integration tests", || run_command(&mut tests))?;
     steps.step("examples in the documentation", || run_command(&mut examples))?;
     steps.finish();
+    if !vulkan {
+        println!(
+            "\nNOT TESTED: the Vulkan backend, for want of a device. Software does: on Debian and Ubuntu, install\n\
+             libvulkan1 and mesa-vulkan-drivers. OSNOVA_REQUIRE_VULKAN=1 makes this a failure."
+        );
+    }
     Ok(())
 }
