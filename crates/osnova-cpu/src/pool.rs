@@ -293,7 +293,10 @@ fn build(
                 let _ = KEEPER.try_with(|slot| slot.set(keeper.clone()));
             }
         });
-    adjust(builder).build()
+    let pool = adjust(builder).build()?;
+    // Waits for every thread, so that what a thread needs is there before the pool's first work and never comes late.
+    pool.broadcast(|_| crate::gemm::prepare_thread());
+    Ok(pool)
 }
 
 /// How many blocks one thread takes at a time: few enough to even out, many enough that forks cost nothing.

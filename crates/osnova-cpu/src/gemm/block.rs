@@ -36,22 +36,26 @@ pub(crate) struct Block<T> {
     pub(super) panel: *mut T,
 }
 
+/// Bytes of a panel: `DEPTH` rows as wide as a tile of the widest registers.
+const PANEL_BYTES: usize = DEPTH * ACROSS * 64;
+
 thread_local! {
     /// Where this thread packs panels.
-    static PANEL: RefCell<Buffer> = RefCell::new(Buffer::new(0));
+    static PANEL: RefCell<Buffer> = RefCell::new(Buffer::zeroed(PANEL_BYTES));
+}
+
+/// Gives this thread its panel. A pool calls this on its threads when they start: which of them computes its first
+/// block when is chance, and a training step must ask the system for no memory after the first.
+pub(crate) fn prepare_thread() {
+    PANEL.with_borrow(|_| {});
 }
 
 /// Gives `work` room for a panel of `columns` columns.
 ///
 /// Not part of [`run`], because a closure is compiled without the instruction set of the function around it.
 pub(super) fn with_panel<T: Pod>(columns: usize, work: impl FnOnce(*mut T)) {
-    PANEL.with_borrow_mut(|panel| {
-        let bytes = DEPTH * columns * size_of::<T>();
-        if panel.len() < bytes {
-            *panel = Buffer::zeroed(bytes);
-        }
-        work(panel.as_mut_slice::<T>().as_mut_ptr());
-    });
+    assert!(DEPTH * columns * size_of::<T>() <= PANEL_BYTES, "a tile is wider than the registers that panels are for");
+    PANEL.with_borrow_mut(|panel| work(panel.as_mut_slice::<T>().as_mut_ptr()));
 }
 
 /// Computes a block with tiles of at most `ROWS` rows.

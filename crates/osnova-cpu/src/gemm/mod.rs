@@ -13,6 +13,7 @@ mod register;
 mod register_x86;
 mod vector;
 
+pub(crate) use block::prepare_thread;
 use block::{Block, Kernels};
 
 pub use half::matmul_half;
