@@ -1,7 +1,7 @@
 //! The backend: which kernel answers which operation.
 
 use crate::kernels::{create, elementwise, index, losses, movement, normalise, optimize, product, reduce, softmax};
-use crate::memory::Buffer;
+use crate::memory::{Buffer, provide};
 use crate::native::with_native;
 use crate::parallel::Parallel;
 use crate::storage::{Storage, contiguous, view};
@@ -29,6 +29,32 @@ impl Cpu {
             format!("there is no kernel for {}", op.name()),
             "Use a version of osnova-cpu that matches osnova-tensor",
         )
+    }
+
+    /// Fails where there is not enough memory for a new tensor.
+    #[inline]
+    fn provide(&self, meta: &Meta) -> Result<()> {
+        let bytes = meta.shape.count().saturating_mul(meta.dtype.size());
+        if provide(bytes) { Ok(()) } else { Err(self.out_of_memory(meta)) }
+    }
+
+    #[cold]
+    fn out_of_memory(&self, meta: &Meta) -> Box<Error> {
+        let (shape, dtype) = (meta.shape, meta.dtype);
+        let gigabytes = shape.count() as f64 * dtype.size() as f64 / (1u64 << 30) as f64;
+        Error::device(
+            &self.name,
+            format!("out of memory: a tensor of shape {shape} and dtype {dtype} takes {gigabytes:.1} GiB"),
+            "Use smaller batches, a smaller model or a narrower dtype, or drop tensors that are no longer needed",
+        )
+    }
+
+    /// The tensor itself if its elements lie row-major, else a copy in which they do.
+    fn made_contiguous(&self, device: Device, input: Tensor) -> Result<Tensor> {
+        if !input.layout().is_contiguous() {
+            self.provide(&Meta::new(*input.shape(), input.dtype()))?;
+        }
+        Ok(movement::made_contiguous(self.parallel, device, input))
     }
 }
 
@@ -75,7 +101,7 @@ impl Backend for Cpu {
     }
 
     fn download(&self, tensor: &Tensor) -> Result<HostData> {
-        let whole = movement::made_contiguous(self.parallel, tensor.device(), tensor.clone());
+        let whole = self.made_contiguous(tensor.device(), tensor.clone())?;
         let data = with_native!(whole.dtype(), T => {
             let bytes = bytemuck::cast_slice(contiguous::<T>(&whole).unwrap_or(&[]));
             HostData::from_bytes(whole.dtype(), bytes)
@@ -97,6 +123,9 @@ impl Cpu {
         let parallel = self.parallel;
         // An optimizer of no parameters has no output.
         let Some(meta) = outputs.first() else { return Ok(Outputs::new()) };
+        if !op.is_view() {
+            outputs.iter().try_for_each(|meta| self.provide(meta))?;
+        }
         // Inference has counted the inputs; the last one comes off first.
         let last = |inputs: &mut Inputs| inputs.pop().ok_or_else(|| self.missing(op));
         let output = match op {
@@ -108,13 +137,13 @@ impl Cpu {
                 let layout = match view_layout(op, input.layout()) {
                     Some(layout) => layout,
                     None => {
-                        input = movement::made_contiguous(parallel, device, input);
+                        input = self.made_contiguous(device, input)?;
                         view_layout(op, input.layout()).ok_or_else(|| self.missing(op))?
                     }
                 };
                 view(&input, layout)
             }
-            Op::Contiguous => movement::made_contiguous(parallel, device, last(&mut inputs)?),
+            Op::Contiguous => self.made_contiguous(device, last(&mut inputs)?)?,
             Op::Pad { padding, value } => movement::pad(parallel, device, &inputs[0], padding, *value, meta),
             Op::Concat { axis } => movement::concat(parallel, device, &inputs, *axis, meta),
             Op::Unary(kind) => elementwise::unary(parallel, device, *kind, last(&mut inputs)?, meta),

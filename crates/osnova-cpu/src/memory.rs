@@ -193,6 +193,30 @@ pub fn release_cached() {
     shared.bytes = 0;
 }
 
+/// Buffers from this size on are [provided](provide) for before a kernel asks for them.
+const LARGE: usize = 1 << 30;
+
+/// Whether a buffer of `length` bytes can be had. [`Buffer::new`] cannot fail but by ending the program, as a `Vec`
+/// cannot; so whoever is about to need a large buffer asks first, while an error can still be told.
+pub(crate) fn provide(length: usize) -> bool {
+    if length < LARGE {
+        return true;
+    }
+    // No allocation is larger, and beyond this there would be no size class.
+    if length > usize::MAX >> 1 {
+        return false;
+    }
+    let class = class_of(length);
+    if !shared().lists[class as usize].is_empty() {
+        return true;
+    }
+    let Some(block) = try_from_system(class) else { return false };
+    let mut shared = shared();
+    shared.bytes += class_bytes(class);
+    shared.lists[class as usize].push(block);
+    true
+}
+
 /// A dangling pointer to this is aligned as every buffer is.
 #[repr(align(64))]
 struct AlignedByte(#[allow(dead_code)] u8);
@@ -359,18 +383,27 @@ fn release_shared(block: Block) {
     }
 }
 
-/// The allocation behind a block of this class, with room to move the start.
-fn system_layout(class: u8) -> Layout {
+/// The allocation behind a block of this class, with room to move the start; none if it cannot exist.
+fn system_layout(class: u8) -> Option<Layout> {
     let bytes = class_bytes(class);
     let room = if bytes >= STAGGERED { PAGE } else { ALIGNMENT };
     // A small alignment lets the system hand out pages that are zero already, without writing to them.
-    Layout::from_size_align(bytes + room, 16).unwrap_or_else(|_| panic!("a tensor of {bytes} bytes cannot exist"))
+    Layout::from_size_align(bytes.checked_add(room)?, 16).ok()
 }
 
 #[cold]
 fn from_system(class: u8) -> Block {
+    try_from_system(class).unwrap_or_else(|| match system_layout(class) {
+        Some(layout) => handle_alloc_error(layout),
+        None => panic!("a tensor of {} bytes cannot exist", class_bytes(class)),
+    })
+}
+
+/// A block from the system, or none if it has too little memory even after the free lists were emptied.
+#[cold]
+fn try_from_system(class: u8) -> Option<Block> {
     static ORDINAL: AtomicUsize = AtomicUsize::new(0);
-    let layout = system_layout(class);
+    let layout = system_layout(class)?;
     // SAFETY: the layout's size is not zero.
     let mut base = unsafe { alloc_zeroed(layout) };
     if base.is_null() {
@@ -378,7 +411,7 @@ fn from_system(class: u8) -> Block {
         // SAFETY: as above.
         base = unsafe { alloc_zeroed(layout) };
     }
-    let Some(base) = NonNull::new(base) else { handle_alloc_error(layout) };
+    let base = NonNull::new(base)?;
     SYSTEM_ALLOCATIONS.fetch_add(1, Relaxed);
     FROM_SYSTEM.fetch_add(layout.size(), Relaxed);
     let offset = if class_bytes(class) >= STAGGERED {
@@ -390,11 +423,11 @@ fn from_system(class: u8) -> Block {
         base.addr().get().wrapping_neg() % ALIGNMENT
     };
     // SAFETY: the offset is less than the room that the layout adds.
-    Block { start: unsafe { base.add(offset) }, offset: offset as u16, class }
+    Some(Block { start: unsafe { base.add(offset) }, offset: offset as u16, class })
 }
 
 fn give_back(block: Block) {
-    let layout = system_layout(block.class);
+    let Some(layout) = system_layout(block.class) else { unreachable!("the block was allocated with it") };
     FROM_SYSTEM.fetch_sub(layout.size(), Relaxed);
     // SAFETY: `from_system` moved the start by this offset, within the allocation of this layout.
     unsafe { dealloc(block.start.as_ptr().sub(block.offset as usize), layout) }
@@ -432,6 +465,17 @@ mod tests {
         let start = first.start;
         drop(first);
         assert_eq!(Buffer::new(333_000).start, start, "the same class gives the block just freed");
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_told_before() {
+        assert!(provide(1));
+        assert!(provide(LARGE), "untouched pages cost nothing");
+        drop(Buffer::new(LARGE));
+        for length in [1 << 60, usize::MAX >> 1, usize::MAX] {
+            assert!(!provide(length), "{length}");
+        }
+        release_cached();
     }
 
     #[test]
