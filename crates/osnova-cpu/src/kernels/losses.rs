@@ -2,8 +2,8 @@
 
 use super::float::Float;
 use super::movement::made_contiguous;
-use super::reduce::{self, Max};
-use super::softmax::{exponentials, ln, scale, sum_of_exponentials};
+use super::reduce;
+use super::softmax::{exponentials, largest, ln, scale, sum_of_exponentials};
 use crate::memory::Buffer;
 use crate::parallel::Parallel;
 use crate::simd_dispatch;
@@ -74,7 +74,7 @@ impl<T: Float> Rows<'_, T> {
         let weight = self.weight.map_or(T::ONE, |weight| weight[label]);
         let keep = (T::ONE - self.smoothing) * weight;
         let spread = self.smoothing / T::from_f64(self.classes as f64);
-        let maximum = reduce::run(row, Max);
+        let maximum = largest(row);
         let sum = match out {
             None => sum_of_exponentials(row, maximum),
             Some(out) => {

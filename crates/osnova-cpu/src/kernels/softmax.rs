@@ -2,7 +2,6 @@
 
 use super::float::Float;
 use super::movement;
-use super::reduce::{self, Max};
 use crate::parallel::Parallel;
 use crate::simd_dispatch;
 use crate::storage::{contiguous, create, writable};
@@ -12,8 +11,38 @@ use osnova_tensor::{DType, Device, Meta, Tensor};
 const CHUNK: usize = 1 << 14;
 /// Partial sums kept side by side.
 const LANES: usize = 16;
+/// Maxima kept side by side: more, since a maximum takes one instruction and its result comes four cycles later.
+const WIDE: usize = 64;
 
 simd_dispatch! {
+    /// The largest element that is not NaN, −∞ if there is none: enough for a shift, since a NaN in the row makes its
+    /// exponential NaN whatever the shift.
+    pub(crate) fn largest[S]<T>(row: &[T]) -> T where [T: Float] {
+        let mut lanes = [T::LOWEST; WIDE];
+        let larger = |a: T, b: T| if b > a { b } else { a };
+        if row.len() < WIDE {
+            return row.iter().fold(T::LOWEST, |largest, &value| larger(largest, value));
+        }
+        for block in row.chunks_exact(WIDE) {
+            for lane in 0..WIDE {
+                lanes[lane] = larger(lanes[lane], block[lane]);
+            }
+        }
+        // Overlaps the block before: an element seen twice changes nothing.
+        let last = &row[row.len() - WIDE..];
+        for lane in 0..WIDE {
+            lanes[lane] = larger(lanes[lane], last[lane]);
+        }
+        let mut width = WIDE / 2;
+        while width > 0 {
+            for lane in 0..width {
+                lanes[lane] = larger(lanes[lane], lanes[lane + width]);
+            }
+            width /= 2;
+        }
+        lanes[0]
+    }
+
     /// `out = exp(row − shift)` for a shift not below any element; gives the sum.
     pub(crate) fn exponentials[S]<T>(row: &[T], shift: T, out: &mut [T]) -> T where [T: Float] {
         let mut lanes = [T::ZERO; LANES];
@@ -78,12 +107,12 @@ pub(crate) fn ln<T: Float>(value: T) -> T {
 
 /// `ln Σ exp(row)` without overflow.
 pub(crate) fn log_sum_exp<T: Float>(row: &[T]) -> T {
-    let maximum = reduce::run(row, Max);
+    let maximum = largest(row);
     maximum + ln(sum_of_exponentials(row, maximum))
 }
 
 fn softmax_row<T: Float>(row: &[T], out: &mut [T]) {
-    let sum = exponentials(row, reduce::run(row, Max), out);
+    let sum = exponentials(row, largest(row), out);
     scale(out, T::ONE / sum);
 }
 

@@ -39,11 +39,27 @@ fn split_exponent<S: InstructionSet>(x: f32) -> (i32, f32) {
     (exponent, remainder)
 }
 
+/// `(e^r - 1 - r) / r²` for the remainder of [`split_exponent`].
+#[inline(always)]
+fn exp_tail<S: InstructionSet>(r: f32) -> f32 {
+    polynomial::<S, 5>(r, [0.499_999_94, 0.166_665_21, 0.041_668_266, 0.008_368_675, 0.001_382_066_2])
+}
+
+/// `e^r` for the remainder of [`split_exponent`].
+#[inline(always)]
+fn exp_of_remainder<S: InstructionSet>(r: f32) -> f32 {
+    if S::FUSED {
+        S::mul_add_f32(S::mul_add_f32(exp_tail::<S>(r), r, 1.0), r, 1.0)
+    } else {
+        // One multiplication more, but the products that are rounded are smaller.
+        expm1_of_remainder::<S>(r) + 1.0
+    }
+}
+
 /// `e^r - 1` for the remainder of [`split_exponent`].
 #[inline(always)]
 fn expm1_of_remainder<S: InstructionSet>(r: f32) -> f32 {
-    let tail = polynomial::<S, 6>(r, [0.5, 0.166_666_67, 0.041_666_49, 0.008_333_207, 0.001_393_266_4, 1.994_508e-4]);
-    S::mul_add_f32(tail, r * r, r)
+    S::mul_add_f32(exp_tail::<S>(r), r * r, r)
 }
 
 #[inline(always)]
@@ -52,7 +68,7 @@ fn exp<S: InstructionSet>(x: f32) -> f32 {
     let x = if x > 89.0 { 89.0 } else { x };
     let x = if x < -104.5 { -104.5 } else { x };
     let (exponent, remainder) = split_exponent::<S>(x);
-    let fraction = expm1_of_remainder::<S>(remainder) + 1.0;
+    let fraction = exp_of_remainder::<S>(remainder);
     // In two steps: one factor alone would overflow below the largest results and lose the subnormal ones.
     let half = exponent >> 1;
     fraction * power_of_two(half) * power_of_two(exponent.wrapping_sub(half))
@@ -62,14 +78,14 @@ fn exp<S: InstructionSet>(x: f32) -> f32 {
 #[inline(always)]
 fn exp_of_negative<S: InstructionSet>(x: f32) -> f32 {
     let (exponent, remainder) = split_exponent::<S>(-x);
-    (expm1_of_remainder::<S>(remainder) + 1.0) * power_of_two(exponent)
+    exp_of_remainder::<S>(remainder) * power_of_two(exponent)
 }
 
 /// `e^x` for `x <= 0`: the scale fits one factor down to the smallest normal result, and what lies below is 0.
 #[inline(always)]
 fn exp_of_nonpositive<S: InstructionSet>(x: f32) -> f32 {
     let (exponent, remainder) = split_exponent::<S>(x);
-    let value = (expm1_of_remainder::<S>(remainder) + 1.0) * power_of_two(exponent);
+    let value = exp_of_remainder::<S>(remainder) * power_of_two(exponent);
     // Also what the split makes of large numbers; NaN passes the comparison by.
     if x < -87.0 { 0.0 } else { value }
 }
