@@ -8,15 +8,18 @@
 //@ add_at_u8 DTYPE_U8
 #version 460
 #extension GL_GOOGLE_include_directive : require
-// output[… with the axis at index[…]] += source[…], in the order of the index along the axis, without atomics: whoever comes first to
-// a place adds all that goes there, and half types are rounded once. Words: count, slot for faults, size of the output's axis,
-// length of the index, strides of source, output and index along the axis, walk of the index, the source and the output, the
-// latter two as if all indices were 0.
+// output[… with the axis at index[…]] += source[…], without atomics and in an order that depends on the index alone. Half types are
+// rounded once. Words: count, slot for faults, size of the output's axis, length of the index, strides along the axis of source,
+// output, index and partial sums, walk of index, source, output and partial sums; the last three as if all indices were 0.
 //
-// DIRECT: the walk has one element a row, and a thread goes along the row. Else the index is sorted (`sort_index`), the walk's
-// elements are those of the source, and the thread that finds the first of equal indices adds for all of them.
-#define INPUTS 3
-#define WALK 7
+// ROWS: the walk has one element a row, and a thread adds for the whole row, in the order of its indices.
+// PIECES: the index is sorted (`sort_index`); the walk's elements are those of the source. Equal indices within a block of BLOCK are a
+//     piece, and the thread that finds the first of them adds for the piece. If there are no more it writes the output, else a
+//     partial sum: two a block, that of the piece at the block's front and that of a later one that goes on in the next block.
+// JOINS: the walk has one element a block, at its front. Where a run of equal indices begins in the block and goes on in the
+//     next, its partial sums are added.
+#define INPUTS 4
+#define WALK 8
 #define FAULT_BINDING 4
 #include "include/interface.glsl"
 #include "include/dtype.glsl"
@@ -24,7 +27,11 @@
 #include "include/strided.glsl"
 #include "include/fault.glsl"
 
-layout(constant_id = 11) const bool DIRECT = false;
+const uint ROWS = 0, PIECES = 1, JOINS = 2;
+layout(constant_id = 11) const uint WAY = ROWS;
+
+// `kernels/index.rs` knows it too.
+const uint BLOCK = 64;
 
 layout(std430, set = 0, binding = 0) buffer Output {
     STORED result[];
@@ -41,10 +48,13 @@ layout(std430, set = 0, binding = 2) readonly buffer SortedIndex {
 layout(std430, set = 0, binding = 3) readonly buffer Places {
     uint places[];
 };
+layout(std430, set = 0, binding = 5) buffer Partial {
+    COMPUTED partial_sums[];
+};
 
 const uint OUT_OF_RANGE = 0xffffffffu;
 
-void row_of_indices(uint at[INPUTS]) {
+void add_row(uint at[INPUTS]) {
     uint length = word(3);
     for (uint place = 0; place < length; place++) {
         uvec2 chosen = indices[at[0] + place * word(6)];
@@ -66,44 +76,87 @@ void row_of_indices(uint at[INPUTS]) {
     }
 }
 
-void run_of_equals(uint at[INPUTS]) {
-    uint length = word(3);
-    uint chosen = sorted_index[at[0]];
-    uint place = at[0] % length;
-    if (chosen == OUT_OF_RANGE || (place > 0 && sorted_index[at[0] - 1] == chosen)) {
+void add_piece(uint at[INPUTS]) {
+    uint here = at[0];
+    uint place = here % word(3);
+    uint row_end = here - place + word(3);
+    uint chosen = sorted_index[here];
+    bool starts_run = place == 0 || sorted_index[here - 1] != chosen;
+    bool in_front = place % BLOCK == 0;
+    if (chosen == OUT_OF_RANGE || !(starts_run || in_front)) {
         return;
     }
-    uint end = at[0] - place + length;
     uint target = at[2] + chosen * word(5);
-    COMPUTED sum = LOAD(result[target]);
+    COMPUTED sum = starts_run ? LOAD(result[target]) : COMPUTED(0);
+    uint block_end = min(here - place % BLOCK + BLOCK, row_end);
+    bool goes_on = true;
     // Four loads under way at a time.
-    for (uint base = at[0]; base < end; base += 4) {
+    for (uint base = here; goes_on && base < block_end; base += 4) {
         bool belongs[4];
         COMPUTED addend[4];
         [[unroll]] for (uint step = 0; step < 4; step++) {
-            uint from = base + step;
-            belongs[step] = from < end && sorted_index[min(from, end - 1)] == chosen;
+            uint from = min(base + step, block_end - 1);
+            belongs[step] = base + step < block_end && sorted_index[from] == chosen;
             addend[step] = LOAD(source[at[1] + places[belongs[step] ? from : base] * word(4)]);
         }
         [[unroll]] for (uint step = 0; step < 4; step++) {
             if (belongs[step]) {
                 sum += addend[step];
+            } else if (base + step < block_end) {
+                goes_on = false;
             }
         }
-        if (!belongs[3]) {
-            break;
+    }
+    goes_on = goes_on && block_end < row_end && sorted_index[block_end] == chosen;
+    if (starts_run && !goes_on) {
+        result[target] = STORE(sum);
+    } else {
+        partial_sums[at[3] + (place / BLOCK * 2 + (in_front ? 0 : 1)) * word(7)] = sum;
+    }
+}
+
+void join_pieces(uint at[INPUTS]) {
+    uint here = at[0];
+    uint place = here % word(3);
+    uint row_end = here - place + word(3);
+    uint next = here + BLOCK;
+    if (next >= row_end) {
+        return;
+    }
+    uint chosen = sorted_index[next];
+    bool from_front = sorted_index[here] == chosen;
+    bool began_before = from_front && place > 0 && sorted_index[here - 1] == chosen;
+    if (chosen == OUT_OF_RANGE || sorted_index[next - 1] != chosen || began_before) {
+        return;
+    }
+    COMPUTED sum = partial_sums[at[3] + (from_front ? 0 : word(7))];
+    bool goes_on = true;
+    for (uint base = next; goes_on; base += 4 * BLOCK) {
+        COMPUTED addend[4];
+        [[unroll]] for (uint step = 0; step < 4; step++) {
+            uint front = base + step * BLOCK;
+            goes_on = goes_on && front < row_end && sorted_index[min(front, row_end - 1)] == chosen;
+            addend[step] = COMPUTED(0);
+            if (goes_on) {
+                addend[step] = partial_sums[at[3] + (front - here) / BLOCK * 2 * word(7)];
+            }
+        }
+        [[unroll]] for (uint step = 0; step < 4; step++) {
+            sum += addend[step];
         }
     }
-    result[target] = STORE(sum);
+    result[at[2] + chosen * word(5)] = STORE(sum);
 }
 
 void element(uint index) {
     uint at[INPUTS];
     locate(index, at);
-    if (DIRECT) {
-        row_of_indices(at);
+    if (WAY == ROWS) {
+        add_row(at);
+    } else if (WAY == PIECES) {
+        add_piece(at);
     } else {
-        run_of_equals(at);
+        join_pieces(at);
     }
 }
 

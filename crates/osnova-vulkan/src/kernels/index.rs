@@ -2,7 +2,8 @@
 //! see [`crate::faults`].
 //!
 //! The adjoints add where an index may repeat. Atomic additions would come in any order, and floats would round differently from run to
-//! run; so the index is sorted, which keeps the order of equals, and one thread adds all that goes to one place.
+//! run; so the index is sorted, which keeps the order of equals, and one thread adds what goes to one place: within a block of
+//! the sorted index, and once more over the blocks, so that a place that all indices name is no long chain.
 
 use super::elementwise::reusable;
 use super::movement::copy;
@@ -11,11 +12,18 @@ use super::{shader, shader_by_width};
 use crate::engine::Engine;
 use crate::faults::Watch;
 use crate::walk::Walk;
-use osnova_tensor::{Device, Error, Layout, Meta, Result, Shape, SliceRange, Tensor};
+use osnova_tensor::{DType, Device, Error, Layout, Meta, Result, Shape, SliceRange, Tensor};
 
 /// Up to here a thread compares the indices of a row with each other, which costs less than another dispatch that sorts them: at most
 /// 136 comparisons, of words in the cache.
 const FEW_INDICES: usize = 16;
+/// What a thread adds at most in the first pass: `BLOCK` in `shaders/add_at.comp`. Then it goes over the blocks, so a chain of n additions takes
+/// about 64 + n/64 steps.
+const BLOCK: usize = 64;
+/// The ways of `shaders/add_at.comp`.
+const ROWS: u32 = 0;
+const PIECES: u32 = 1;
+const JOINS: u32 = 2;
 
 pub(crate) fn gather(
     engine: &Engine,
@@ -168,50 +176,100 @@ impl Addition<'_> {
             return Ok(output);
         }
         let watch = Watch { operation: self.operation, axis, size };
-        let length = shape[axis];
         let source = first_repeated(engine, self.source.layout(), axis, shape)?;
         let target = first_repeated(engine, output.layout(), axis, shape)?;
-        if length <= FEW_INDICES {
+        if shape[axis] <= FEW_INDICES {
             let slot = engine.fault_slot()?;
-            let layouts = [&self.along, &source, &target].map(|layout| first_along(layout, axis));
-            let stride = self.along.strides()[axis] as i32 as u32;
-            self.add(engine, &output, [self.index; 2], layouts, stride, slot.number(), true)?;
+            let [along, source, target] = [&self.along, &source, &target].map(|layout| first_along(layout, axis));
+            let pass = Pass { way: ROWS, index: [self.index; 2], partial: self.index, slot: slot.number() };
+            let index_stride = stride(&self.along, axis);
+            self.record(engine, &output, &pass, [&along, &source, &target, &target], [index_stride, 0])?;
             slot.watch(watch);
-        } else {
-            let [sorted, places] = sort_index(engine, device, self.index, self.index_axis, watch)?;
-            self.add(engine, &output, [&sorted, &places], [self.sorted, source, target], 0, 0, false)?;
+            return Ok(output);
+        }
+        let [index, places] = &sort_index(engine, device, self.index, self.index_axis, watch)?;
+        let blocks = shape[axis].div_ceil(BLOCK);
+        let mut dims = shape.to_vec();
+        dims[axis] = 2 * blocks;
+        let partial = engine.create(device, &Meta::new(Shape::new(&dims)?, computed(meta.dtype)))?;
+        let partial_stride = stride(partial.layout(), axis);
+        let sums = first_repeated(engine, partial.layout(), axis, shape)?;
+        let pass = Pass { way: PIECES, index: [index, places], partial: &partial, slot: 0 };
+        self.record(engine, &output, &pass, [&self.sorted, &source, &target, &sums], [0, partial_stride])?;
+        if blocks > 1 {
+            let every = |layout: &Layout, step: usize| {
+                let whole = |&dim: &usize| SliceRange { start: 0, length: dim, step: 1 };
+                let mut ranges: Vec<SliceRange> = layout.shape().iter().map(whole).collect();
+                ranges[axis] = SliceRange { start: 0, length: blocks, step: step as isize };
+                layout.slice(&ranges)
+            };
+            let layouts = [&self.sorted, &source, &target].map(|layout| every(layout, BLOCK));
+            let pass = Pass { way: JOINS, ..pass };
+            let sums = every(partial.layout(), 2);
+            self.record(engine, &output, &pass, [&layouts[0], &layouts[1], &layouts[2], &sums], [0, partial_stride])?;
         }
         Ok(output)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what two ways share")]
-    fn add(
+    /// Records a pass; `strides` are those of index and partial sums along the axis.
+    fn record(
         &self,
         engine: &Engine,
         output: &Tensor,
-        index: [&Tensor; 2],
-        layouts: [Layout; 3],
-        index_stride: u32,
-        slot: u32,
-        direct: bool,
+        pass: &Pass<'_>,
+        layouts: [&Layout; 4],
+        strides: [u32; 2],
     ) -> Result<()> {
-        let shape = *layouts[0].shape();
-        let walk = Walk::new(&shape, [&layouts[0], &layouts[1], &layouts[2]]);
+        let shape = layouts[0].shape();
+        let walk = Walk::new(shape, layouts);
         let (target, source) = (engine.output(output)?, engine.input(self.source)?);
-        let [index, places] = [engine.input(index[0])?, engine.input(index[1])?];
-        let stride = |tensor: &Tensor| tensor.layout().strides()[self.axis] as i32 as u32;
+        let [index, places] = [engine.input(pass.index[0])?, engine.input(pass.index[1])?];
+        let partial = if pass.way == PIECES { engine.output(pass.partial)? } else { engine.input(pass.partial)? };
         let (size, length) = (output.shape()[self.axis] as u32, self.source.shape()[self.axis] as u32);
+        let [source_stride, output_stride] = [self.source, output].map(|tensor| stride(tensor.layout(), self.axis));
         engine
             .shader(shader!("add_at", output.dtype()))
             .constant(walk.is_linear())
-            .constant(direct)
+            .constant(pass.way)
             .bind(&target)
             .bind(&source)
             .bind(&index)
             .bind(&places)
             .bind(&engine.faults())
-            .words(&[shape.count() as u32, slot, size, length, stride(self.source), stride(output), index_stride])
-            .words(&walk.words([&index, &source, &target]))
+            .bind(&partial)
+            .words(&[
+                shape.count() as u32,
+                pass.slot,
+                size,
+                length,
+                source_stride,
+                output_stride,
+                strides[0],
+                strides[1],
+            ])
+            .words(&walk.words([&index, &source, &target, &partial]))
             .elements(shape.count() as u32)
+    }
+}
+
+/// What differs between the passes of an addition.
+struct Pass<'a> {
+    way: u32,
+    /// The index; or sorted, and the places.
+    index: [&'a Tensor; 2],
+    partial: &'a Tensor,
+    slot: u32,
+}
+
+fn stride(layout: &Layout, axis: usize) -> u32 {
+    layout.strides()[axis] as i32 as u32
+}
+
+/// The dtype that a shader computes with.
+fn computed(dtype: DType) -> DType {
+    match dtype {
+        DType::F16 | DType::BF16 => DType::F32,
+        DType::U8 => DType::U32,
+        dtype => dtype,
     }
 }
