@@ -104,6 +104,19 @@ dvec4 uniform_numbers(uint index) {
     precise dvec4 result = low + product;
     return result;
 }
+
+dvec2 normal_pair(uvec4 words) {
+    dvec2 units = unit(words);
+    double radius = m_sqrt(-2.0LF * m_ln(units.x + 1.1102230246251565e-16LF));
+    double angle = 6.283185307179586LF * units.y;
+    return radius * dvec2(m_cos(angle), m_sin(angle));
+}
+
+dvec4 normal_numbers(uint index) {
+    double mean = packDouble2x32(uvec2(word(5), word(6)));
+    double deviation = packDouble2x32(uvec2(word(7), word(8)));
+    return mean + deviation * dvec4(normal_pair(words_of(2 * index)), normal_pair(words_of(2 * index + 1)));
+}
 #endif
 
 void element(uint index) {
@@ -113,14 +126,8 @@ void element(uint index) {
         values[index] = STORE_FOUR(numbers);
     }
 #ifdef IS_FLOAT
-    if (DISTRIBUTION == UNIFORM) {
-        COMPUTED_FOUR numbers = uniform_numbers(index);
-        values[index] = STORE_FOUR(numbers);
-    }
-#endif
-#ifdef IS_SINGLE
-    if (DISTRIBUTION == NORMAL) {
-        vec4 numbers = normal_numbers(index);
+    if (DISTRIBUTION != BERNOULLI) {
+        COMPUTED_FOUR numbers = DISTRIBUTION == UNIFORM ? uniform_numbers(index) : normal_numbers(index);
         values[index] = STORE_FOUR(numbers);
     }
 #endif

@@ -47,6 +47,33 @@ fn streams_are_those_of_the_host_to_the_bit() -> Result<()> {
     Ok(())
 }
 
+/// Close to the host's, far out too: logarithm, sine and cosine are the device's own.
+#[test]
+fn normal_numbers_are_close_to_those_of_the_host() -> Result<()> {
+    let Some(device) = device() else { return Ok(()) };
+    let (mean, deviation, count) = (0.7, 2.5, 100_003);
+    let distribution = Distribution::Normal { mean: Real::new(mean), standard_deviation: Real::new(deviation) };
+    let stream = Stream { seed: 3, counter: (1 << 32) - 9 };
+    let dtypes = [
+        (DType::F32, 2f64.powi(-23)),
+        (DType::F16, 2f64.powi(-10)),
+        (DType::BF16, 2f64.powi(-7)),
+        (DType::F64, 2f64.powi(-51)),
+    ];
+    for (dtype, epsilon) in dtypes {
+        if !device.capabilities().dtypes.contains(dtype) {
+            continue;
+        }
+        let op = Op::Random { shape: Shape::new(&[count])?, dtype, distribution, stream };
+        let (values, expected) = (made(device, &op)?.to_f64(), generate(distribution, stream, count, dtype).to_f64());
+        let bound = 8.0 * epsilon * (mean + 6.0 * deviation);
+        for (at, (value, expected)) in values.iter().zip(&expected).enumerate() {
+            assert!((value - expected).abs() <= bound, "{dtype}: element {at} is {value} instead of {expected}");
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn truth_values_that_are_certain() -> Result<()> {
     let Some(device) = device() else { return Ok(()) };

@@ -2,7 +2,7 @@
 
 use super::{shader, shader_by_width};
 use crate::engine::Engine;
-use osnova_tensor::random::{Distribution, Stream, generate};
+use osnova_tensor::random::{Distribution, Stream};
 use osnova_tensor::{DType, Device, HostData, Meta, Result, Scalar, Tensor};
 
 /// The numbers of the distributions in `shaders/random.comp`.
@@ -71,26 +71,27 @@ fn as_integers(start: f64, step: f64, length: usize) -> Option<(i32, i32, i32)> 
 /// Integers and what 32-bit floats count exactly come from the device. The rest is made on the host: the steps are f64, which few GPUs
 /// compute quickly and some not at all.
 pub(crate) fn arange(engine: &Engine, device: Device, start: Scalar, step: Scalar, meta: &Meta) -> Result<Tensor> {
+    // First: what the device cannot hold, the host should not try to make.
+    let output = engine.create(device, meta)?;
     let length = meta.shape.count();
     let (shader, words) = if meta.dtype.is_float() {
         let (start, step) = (start.to_f64(), step.to_f64());
         let Some((first, each, exponent)) = as_integers(start, step, length) else {
             let values: Vec<f64> = (0..length).map(|index| start + index as f64 * step).collect();
-            return upload(engine, device, &HostData::from_f64(meta.dtype, &values), meta);
+            engine.write(&output, HostData::from_f64(meta.dtype, &values).as_bytes())?;
+            return Ok(output);
         };
         (shader!("arange", meta.dtype), [first as u32, 0, each as u32, 0, exponent as u32])
     } else {
         let [first, each] = [start, step].map(|value| halves(value.to_i64() as u64));
         (shader_by_width!("arange", meta.dtype), [first[0], first[1], each[0], each[1], 0])
     };
-    let output = engine.create(device, meta)?;
     let count = engine.count(length)?;
     engine.shader(shader).bind(&engine.output(&output)?).words(&[count]).words(&words).elements(count)?;
     Ok(output)
 }
 
-/// The numbers of the stream, which are the same everywhere. Normal ones of f64 are made on the host: a GPU's logarithm and sine of
-/// doubles would have to be as good as the processor's.
+/// The numbers of the stream, which are the same everywhere: uniform ones and truth values to the bit.
 pub(crate) fn random(
     engine: &Engine,
     device: Device,
@@ -98,6 +99,7 @@ pub(crate) fn random(
     stream: Stream,
     meta: &Meta,
 ) -> Result<Tensor> {
+    let output = engine.create(device, meta)?;
     let length = meta.shape.count();
     let number = |value: f64| match meta.dtype {
         DType::F64 => halves(value.to_bits()),
@@ -105,9 +107,6 @@ pub(crate) fn random(
     };
     let (kind, [a, b]) = match distribution {
         Distribution::Uniform { low, high } => (UNIFORM, [number(low.get()), number(high.get() - low.get())]),
-        Distribution::Normal { .. } if meta.dtype == DType::F64 => {
-            return upload(engine, device, &generate(distribution, stream, length, meta.dtype), meta);
-        }
         Distribution::Normal { mean, standard_deviation } => {
             (NORMAL, [number(mean.get()), number(standard_deviation.get())])
         }
@@ -117,7 +116,6 @@ pub(crate) fn random(
             (BERNOULLI, [[words_below as u32, 0], [0; 2]])
         }
     };
-    let output = engine.create(device, meta)?;
     let count = engine.count(length)?.div_ceil(RANDOM_ELEMENTS);
     let [seed, counter] = [halves(stream.seed), halves(stream.counter)];
     engine
@@ -126,12 +124,6 @@ pub(crate) fn random(
         .bind(&engine.output(&output)?)
         .words(&[count, seed[0], seed[1], counter[0], counter[1], a[0], a[1], b[0], b[1]])
         .elements(count)?;
-    Ok(output)
-}
-
-fn upload(engine: &Engine, device: Device, data: &HostData, meta: &Meta) -> Result<Tensor> {
-    let output = engine.create(device, meta)?;
-    engine.write(&output, data.as_bytes())?;
     Ok(output)
 }
 
