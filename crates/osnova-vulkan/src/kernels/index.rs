@@ -237,16 +237,9 @@ impl Addition<'_> {
             .bind(&places)
             .bind(&engine.faults())
             .bind(&partial)
-            .words(&[
-                shape.count() as u32,
-                pass.slot,
-                size,
-                length,
-                source_stride,
-                output_stride,
-                strides[0],
-                strides[1],
-            ])
+            .words(&[shape.count() as u32, pass.slot, size, length])
+            .words(&[source_stride, output_stride])
+            .words(&strides)
             .words(&walk.words([&index, &source, &target, &partial]))
             .elements(shape.count() as u32)
     }
