@@ -1,8 +1,8 @@
 //! Sorting along an axis: chunks of the rows in shared memory, then merges of sorted runs in pairs.
 //!
 //! A row that fits a chunk is done in one dispatch, many short rows in a workgroup. A longer one takes a dispatch more whenever its length
-//! doubles, each of which reads and writes a key and a place an element. Radix sort would need as many passes for 32 bits and
-//! twice as many for 64, and a stable ranking within workgroups; a merge is stable by itself.
+//! doubles, each of which reads and writes a key and a place an element. Radix sort by 8 bits takes four passes for 32 bits and eight for
+//! 64, each of two or three dispatches, and a stable ranking within workgroups; a merge is stable by itself.
 
 use super::shader_by_width;
 use crate::engine::{Engine, Words};
