@@ -1,7 +1,7 @@
 //! The backend: which kernel answers which operation.
 
 use crate::engine::Engine;
-use crate::kernels::{create, elementwise, index, movement};
+use crate::kernels::{create, elementwise, index, movement, sort};
 use crate::storage::view;
 use osnova_tensor::{
     Backend, Capabilities, Device, Error, HostData, Inputs, Meta, Op, Outputs, Result, Shape, Tensor, view_layout,
@@ -82,6 +82,14 @@ impl Backend for Vulkan {
             Op::Cast { .. } => elementwise::cast(engine, device, last(&mut inputs)?, meta)?,
             Op::Gather { axis } => index::gather(engine, device, &inputs[0], &inputs[1], *axis, meta)?,
             Op::IndexSelect { axis } => index::index_select(engine, device, &inputs[0], &inputs[1], *axis, meta)?,
+            Op::ScatterAdd { axis } | Op::IndexAdd { axis } => {
+                let (source, index) = (last(&mut inputs)?, last(&mut inputs)?);
+                let add = if matches!(op, Op::ScatterAdd { .. }) { index::scatter_add } else { index::index_add };
+                add(engine, device, last(&mut inputs)?, &index, &source, *axis, meta)?
+            }
+            Op::Sort { axis, descending } => {
+                return sort::sort(engine, device, &inputs[0], *axis, *descending, outputs);
+            }
             Op::Activate(kind) => elementwise::activate(engine, device, *kind, last(&mut inputs)?, meta)?,
             Op::ActivationGradient(kind) => {
                 let output = last(&mut inputs)?;

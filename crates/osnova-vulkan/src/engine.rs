@@ -144,7 +144,8 @@ impl Engine {
             if reach < 0 { low += reach } else { high += reach }
         }
         let offset = (low as u64 * size) / self.gpu.alignment * self.gpu.alignment;
-        let bytes = ((high as u64 + 1) * size - offset).next_multiple_of(4);
+        // Kernels may fill up the last word, or the last four elements; a block has room for that.
+        let bytes = ((high as u64 + 1) * size - offset).next_multiple_of(32).min(block.size() - offset);
         if bytes > limit {
             return Err(self.too_large(bytes));
         }

@@ -34,7 +34,6 @@ families! {
     reductions
     #[ignore = "kernels are missing"]
     contraction
-    #[ignore = "kernels are missing"]
     indexing
     #[ignore = "kernels are missing"]
     composites
