@@ -59,12 +59,6 @@ COMPUTED team_added(COMPUTED x, COMPUTED y) {
 COMPUTED team_multiplied(COMPUTED x, COMPUTED y) {
     return x * y;
 }
-COMPUTED team_larger(COMPUTED x, COMPUTED y) {
-    return is_nan(x) || (!is_nan(y) && order_key(x) >= order_key(y)) ? x : y;
-}
-COMPUTED team_smaller(COMPUTED x, COMPUTED y) {
-    return is_nan(x) || (!is_nan(y) && order_key(x) <= order_key(y)) ? x : y;
-}
 
 // A butterfly within the subgroup, in which both sides combine the same two values, then steps through shared memory.
 #define REDUCE_ACROSS(TEAM, WORKGROUP, combined) \
@@ -96,5 +90,5 @@ COMPUTED team_smaller(COMPUTED x, COMPUTED y) {
 
 REDUCE_ACROSS(team_sum, workgroup_sum, team_added)
 REDUCE_ACROSS(team_product, workgroup_product, team_multiplied)
-REDUCE_ACROSS(team_max, workgroup_max, team_larger)
-REDUCE_ACROSS(team_min, workgroup_min, team_smaller)
+REDUCE_ACROSS(team_max, workgroup_max, larger)
+REDUCE_ACROSS(team_min, workgroup_min, smaller)

@@ -1,0 +1,177 @@
+//@ reduce_f32 DTYPE_F32
+//@ reduce_f16 DTYPE_F16
+//@ reduce_bf16 DTYPE_BF16
+//@ reduce_f64 DTYPE_F64
+//@ reduce_i64 DTYPE_I64
+//@ reduce_i32 DTYPE_I32
+//@ reduce_u32 DTYPE_U32
+//@ reduce_u8 DTYPE_U8
+#version 460
+#extension GL_GOOGLE_include_directive : require
+// Sums, products, extremes; means, variances and logarithms of summed exponentials. LANES threads work on an output, on the elements of
+// one of `splits` parts. With more than one part the results are partial, kept as COMPUTED, and reduced by a second dispatch.
+// Words: outputs, elements of each, splits, elements of a part, start of the output, where the second walk begins, divisor (two words),
+// identity of an extreme (two words), walk of the outputs through the input, walk of an output's elements (from 0).
+#define FIRST_WALK 10
+#include "include/interface.glsl"
+#include "include/dtype.glsl"
+#include "include/numbers.glsl"
+#include "include/math.glsl"
+#include "include/workgroup.glsl"
+#include "include/position.glsl"
+
+// The choices of `kernels/reduce.rs`.
+layout(constant_id = 10) const uint FLAGS = 0;
+const bool OUTPUTS_LINEAR = (FLAGS & 1) != 0;
+const bool ELEMENTS_LINEAR = (FLAGS & 2) != 0;
+// Neighbouring threads work on neighbouring outputs, else on neighbouring elements.
+const bool COLUMNS = (FLAGS & 4) != 0;
+// The input holds partial results.
+const bool FROM_PARTIAL = (FLAGS & 8) != 0;
+const bool TO_PARTIAL = (FLAGS & 16) != 0;
+// The mean or maximum of each output's elements is given, else found here.
+const bool SHIFT_GIVEN = (FLAGS & 32) != 0;
+// Elements are shifted and mapped, which partial results were already.
+const bool MAPS = (FLAGS & 64) != 0;
+const bool FINISHES = (FLAGS & 128) != 0;
+layout(constant_id = 11) const uint METHOD = 0;
+#define SUM 0
+#define PRODUCT 1
+#define MAXIMUM 2
+#define MINIMUM 3
+#define MEAN 4
+#define VARIANCE 5
+#define LOG_SUM_EXP 6
+layout(constant_id = 12) const uint LANES = 1;
+
+// Loads under way from each thread: at least 16 bytes, of narrow types 8.
+#if defined(DTYPE_F16) || defined(DTYPE_BF16) || defined(DTYPE_U8)
+#define UNROLL 8
+#else
+#define UNROLL 4
+#endif
+
+layout(std430, set = 0, binding = 0) writeonly buffer Output {
+    STORED result[];
+};
+layout(std430, set = 0, binding = 1) readonly buffer Input {
+    STORED values[];
+};
+layout(std430, set = 0, binding = 2) writeonly buffer PartialOutput {
+    COMPUTED partial_result[];
+};
+layout(std430, set = 0, binding = 3) readonly buffer PartialInput {
+    COMPUTED partial_values[];
+};
+layout(std430, set = 0, binding = 4) readonly buffer Shifts {
+    COMPUTED shifts[];
+};
+
+COMPUTED identity(uint kind) {
+    return kind == SUM ? COMPUTED(0) : kind == PRODUCT ? COMPUTED(1) : scalar(word(8), word(9));
+}
+
+COMPUTED combined(uint kind, COMPUTED x, COMPUTED y) {
+    return kind == SUM ? x + y : kind == PRODUCT ? x * y : kind == MAXIMUM ? larger(x, y) : smaller(x, y);
+}
+
+COMPUTED mapped(COMPUTED x, COMPUTED shift) {
+#ifdef IS_FLOAT
+    if (METHOD == VARIANCE) {
+        return (x - shift) * (x - shift);
+    }
+    if (METHOD == LOG_SUM_EXP) {
+        return m_exp(x - shift);
+    }
+#endif
+    return x;
+}
+
+// Over elements first + lane, first + lane + LANES, … below `last`, and then across the lanes.
+COMPUTED reduced(uint kind, bool maps, COMPUTED shift, uint base, uint first, uint last, uint lane) {
+    COMPUTED sums[UNROLL];
+    [[unroll]] for (uint step = 0; step < UNROLL; step++) {
+        sums[step] = identity(kind);
+    }
+    // The same number of rounds for all threads, so that they stay together.
+    for (uint start = first; start < last; start += LANES * UNROLL) {
+        uint at = start + lane;
+        COMPUTED x[UNROLL];
+        // Past the end the last element is loaded again, so that no load waits for a branch.
+        [[unroll]] for (uint step = 0; step < UNROLL; step++) {
+            uint place = base + walked(word(5), ELEMENTS_LINEAR, min(at + step * LANES, last - 1));
+            x[step] = FROM_PARTIAL ? partial_values[place] : LOAD(values[place]);
+        }
+        [[unroll]] for (uint step = 0; step < UNROLL; step++) {
+            if (at + step * LANES < last) {
+                sums[step] = combined(kind, sums[step], maps ? mapped(x[step], shift) : x[step]);
+            }
+        }
+    }
+    [[unroll]] for (uint width = UNROLL / 2; width > 0; width /= 2) {
+        [[unroll]] for (uint step = 0; step < width; step++) {
+            sums[step] = combined(kind, sums[step], sums[step + width]);
+        }
+    }
+    uint low = COLUMNS ? THREADS / LANES : 1;
+    uint high = COLUMNS ? THREADS : LANES;
+    return kind == SUM ? team_sum(sums[0], low, high)
+        : kind == PRODUCT ? team_product(sums[0], low, high)
+        : kind == MAXIMUM ? team_max(sums[0], low, high)
+        : team_min(sums[0], low, high);
+}
+
+void main() {
+    uint outputs = word(0);
+    uint length = word(1);
+    uint splits = word(2);
+    COMPUTED divisor = scalar(word(6), word(7));
+    const uint kind = METHOD <= MINIMUM ? METHOD : SUM;
+    // Outputs that a workgroup works on at a time.
+    const uint width = THREADS / LANES;
+    uint thread = thread_number();
+    uint lane = COLUMNS ? thread / width : thread % LANES;
+    uint place = COLUMNS ? thread % width : thread / LANES;
+    uint blocks = (outputs - 1) / width + 1;
+    for (uint item = gl_WorkGroupID.x; item < blocks * splits; item += gl_NumWorkGroups.x) {
+        // Neighbouring workgroups read neighbouring memory: parts of a row, or columns side by side.
+        uint block = COLUMNS ? item % blocks : item / splits;
+        uint split = COLUMNS ? item / blocks : item % splits;
+        uint target = block * width + place;
+        // Threads past the end repeat the last output and keep it to themselves.
+        uint source = min(target, outputs - 1);
+        uint base = walked(FIRST_WALK, OUTPUTS_LINEAR, source);
+        uint first = split * word(3);
+        uint last = min(first + word(3), length);
+        COMPUTED shift = COMPUTED(0);
+#ifdef IS_FLOAT
+        if (SHIFT_GIVEN) {
+            shift = shifts[source];
+        } else if (MAPS) {
+            shift = METHOD == VARIANCE
+                ? divide(reduced(SUM, false, shift, base, first, last, lane), COMPUTED(length))
+                : reduced(MAXIMUM, false, shift, base, first, last, lane);
+        }
+        // An infinite maximum would make NaN of ∞ − ∞; shifting by 0 there gives the right infinity.
+        if (METHOD == LOG_SUM_EXP && !is_finite(shift)) {
+            shift = COMPUTED(0);
+        }
+#endif
+        COMPUTED x = reduced(kind, MAPS, shift, base, first, last, lane);
+#ifdef IS_FLOAT
+        if (FINISHES && (METHOD == MEAN || METHOD == VARIANCE)) {
+            x = divide(x, divisor);
+        } else if (FINISHES && METHOD == LOG_SUM_EXP) {
+            x = m_ln(x) + shift;
+        }
+#endif
+        if (lane == 0 && target < outputs) {
+            if (TO_PARTIAL) {
+                // As the elements lay: parts side by side, or outputs.
+                partial_result[COLUMNS ? split * outputs + target : target * splits + split] = x;
+            } else {
+                result[word(4) + target] = STORE(x);
+            }
+        }
+    }
+}
