@@ -8,9 +8,8 @@
 //@ reduce_u8 DTYPE_U8
 #version 460
 #extension GL_GOOGLE_include_directive : require
-// Sums, products, extremes; means, variances and logarithms of summed exponentials. LANES threads work on an output, on the elements of
-// one of `splits` parts. With more than one part the results are partial, kept as COMPUTED, and reduced by a second dispatch.
-// Words: outputs, elements of each, splits, elements of a part, start of the output, where the second walk begins, divisor (two words),
+// Sums, products, extremes; means, variances and logarithms of summed exponentials. With more than one part an output, the
+// results are partial, kept as COMPUTED, and reduced by a second dispatch. Words: those of share.glsl, start of the output, where the second walk begins, divisor (two words),
 // identity of an extreme (two words), walk of the outputs through the input, walk of an output's elements (from 0).
 #define FIRST_WALK 10
 #include "include/interface.glsl"
@@ -43,6 +42,7 @@ layout(constant_id = 11) const uint METHOD = 0;
 #define VARIANCE 5
 #define LOG_SUM_EXP 6
 layout(constant_id = 12) const uint LANES = 1;
+#include "include/share.glsl"
 
 // Loads under way from each thread: at least 16 bytes, of narrow types 8.
 #if defined(DTYPE_F16) || defined(DTYPE_BF16) || defined(DTYPE_U8)
@@ -87,23 +87,23 @@ COMPUTED mapped(COMPUTED x, COMPUTED shift) {
     return x;
 }
 
-// Over elements first + lane, first + lane + LANES, … below `last`, and then across the lanes.
-COMPUTED reduced(uint kind, bool maps, COMPUTED shift, uint base, uint first, uint last, uint lane) {
+// Over the elements of a share, and then across its lanes.
+COMPUTED reduced(uint kind, bool maps, COMPUTED shift, uint base, Share share) {
     COMPUTED sums[UNROLL];
     [[unroll]] for (uint step = 0; step < UNROLL; step++) {
         sums[step] = identity(kind);
     }
     // The same number of rounds for all threads, so that they stay together.
-    for (uint start = first; start < last; start += LANES * UNROLL) {
-        uint at = start + lane;
+    for (uint start = share.first; start < share.last; start += LANES * UNROLL) {
+        uint at = start + share.lane;
         COMPUTED x[UNROLL];
         // Past the end the last element is loaded again, so that no load waits for a branch.
         [[unroll]] for (uint step = 0; step < UNROLL; step++) {
-            uint place = base + walked(word(5), ELEMENTS_LINEAR, min(at + step * LANES, last - 1));
+            uint place = base + walked(word(5), ELEMENTS_LINEAR, min(at + step * LANES, share.last - 1));
             x[step] = FROM_PARTIAL ? partial_values[place] : LOAD(values[place]);
         }
         [[unroll]] for (uint step = 0; step < UNROLL; step++) {
-            if (at + step * LANES < last) {
+            if (at + step * LANES < share.last) {
                 sums[step] = combined(kind, sums[step], maps ? mapped(x[step], shift) : x[step]);
             }
         }
@@ -113,51 +113,33 @@ COMPUTED reduced(uint kind, bool maps, COMPUTED shift, uint base, uint first, ui
             sums[step] = combined(kind, sums[step], sums[step + width]);
         }
     }
-    uint low = COLUMNS ? THREADS / LANES : 1;
-    uint high = COLUMNS ? THREADS : LANES;
-    return kind == SUM ? team_sum(sums[0], low, high)
-        : kind == PRODUCT ? team_product(sums[0], low, high)
-        : kind == MAXIMUM ? team_max(sums[0], low, high)
-        : team_min(sums[0], low, high);
+    return kind == SUM ? team_sum(sums[0], TEAM_LOW, TEAM_HIGH)
+        : kind == PRODUCT ? team_product(sums[0], TEAM_LOW, TEAM_HIGH)
+        : kind == MAXIMUM ? team_max(sums[0], TEAM_LOW, TEAM_HIGH)
+        : team_min(sums[0], TEAM_LOW, TEAM_HIGH);
 }
 
 void main() {
-    uint outputs = word(0);
-    uint length = word(1);
-    uint splits = word(2);
     COMPUTED divisor = scalar(word(6), word(7));
     const uint kind = METHOD <= MINIMUM ? METHOD : SUM;
-    // Outputs that a workgroup works on at a time.
-    const uint width = THREADS / LANES;
-    uint thread = thread_number();
-    uint lane = COLUMNS ? thread / width : thread % LANES;
-    uint place = COLUMNS ? thread % width : thread / LANES;
-    uint blocks = (outputs - 1) / width + 1;
-    for (uint item = gl_WorkGroupID.x; item < blocks * splits; item += gl_NumWorkGroups.x) {
-        // Neighbouring workgroups read neighbouring memory: parts of a row, or columns side by side.
-        uint block = COLUMNS ? item % blocks : item / splits;
-        uint split = COLUMNS ? item / blocks : item % splits;
-        uint target = block * width + place;
-        // Threads past the end repeat the last output and keep it to themselves.
-        uint source = min(target, outputs - 1);
-        uint base = walked(FIRST_WALK, OUTPUTS_LINEAR, source);
-        uint first = split * word(3);
-        uint last = min(first + word(3), length);
+    FOR_EACH_SHARE(item) {
+        Share share = share_of(item);
+        uint base = walked(FIRST_WALK, OUTPUTS_LINEAR, share.source);
         COMPUTED shift = COMPUTED(0);
 #ifdef IS_FLOAT
         if (SHIFT_GIVEN) {
-            shift = shifts[source];
+            shift = shifts[share.source];
         } else if (MAPS) {
             shift = METHOD == VARIANCE
-                ? divide(reduced(SUM, false, shift, base, first, last, lane), COMPUTED(length))
-                : reduced(MAXIMUM, false, shift, base, first, last, lane);
+                ? divide(reduced(SUM, false, shift, base, share), COMPUTED(word(1)))
+                : reduced(MAXIMUM, false, shift, base, share);
         }
         // An infinite maximum would make NaN of ∞ − ∞; shifting by 0 there gives the right infinity.
         if (METHOD == LOG_SUM_EXP && !is_finite(shift)) {
             shift = COMPUTED(0);
         }
 #endif
-        COMPUTED x = reduced(kind, MAPS, shift, base, first, last, lane);
+        COMPUTED x = reduced(kind, MAPS, shift, base, share);
 #ifdef IS_FLOAT
         if (FINISHES && (METHOD == MEAN || METHOD == VARIANCE)) {
             x = divide(x, divisor);
@@ -165,12 +147,11 @@ void main() {
             x = m_ln(x) + shift;
         }
 #endif
-        if (lane == 0 && target < outputs) {
+        if (share.writes) {
             if (TO_PARTIAL) {
-                // As the elements lay: parts side by side, or outputs.
-                partial_result[COLUMNS ? split * outputs + target : target * splits + split] = x;
+                partial_result[share.partial_place] = x;
             } else {
-                result[word(4) + target] = STORE(x);
+                result[word(4) + share.source] = STORE(x);
             }
         }
     }

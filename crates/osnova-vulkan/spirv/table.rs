@@ -1,5 +1,13 @@
 // Made by `cargo xtask shaders`.
 static SHADERS: &[(&str, &[u8])] = &[
+    ("argreduce_bf16", include_bytes!("argreduce_bf16.spv")),
+    ("argreduce_f16", include_bytes!("argreduce_f16.spv")),
+    ("argreduce_f32", include_bytes!("argreduce_f32.spv")),
+    ("argreduce_f64", include_bytes!("argreduce_f64.spv")),
+    ("argreduce_i32", include_bytes!("argreduce_i32.spv")),
+    ("argreduce_i64", include_bytes!("argreduce_i64.spv")),
+    ("argreduce_u32", include_bytes!("argreduce_u32.spv")),
+    ("argreduce_u8", include_bytes!("argreduce_u8.spv")),
     ("binary_bf16", include_bytes!("binary_bf16.spv")),
     ("binary_f16", include_bytes!("binary_f16.spv")),
     ("binary_f32", include_bytes!("binary_f32.spv")),

@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::kernels::reduce::{self, Method};
-use crate::kernels::{create, elementwise, index, movement};
+use crate::kernels::{argreduce, create, elementwise, index, movement};
 use crate::storage::view;
 use osnova_tensor::{
     Backend, Capabilities, Device, Error, HostData, Inputs, Meta, Op, Outputs, Result, Shape, Tensor, view_layout,
@@ -87,6 +87,7 @@ impl Backend for Vulkan {
             Op::Reduce { kind, axes, .. } => {
                 reduce::reduce(engine, device, Method::Plain(*kind), &inputs[0], axes, meta)?
             }
+            Op::ArgReduce { kind, axis, .. } => argreduce::arg_reduce(engine, device, *kind, &inputs[0], *axis, meta)?,
             Op::Mean { axes, .. } => reduce::reduce(engine, device, Method::Mean, &inputs[0], axes, meta)?,
             Op::Variance { axes, correction, .. } => {
                 reduce::reduce(engine, device, Method::Variance(*correction), &inputs[0], axes, meta)?

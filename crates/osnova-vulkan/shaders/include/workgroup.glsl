@@ -8,6 +8,7 @@
 //                                     also team_product, team_max, team_min
 //   shuffled(x, mask)                 the value of COMPUTED or uint in the thread whose number differs in the bits of `mask`, below
 //                                     SUBGROUP_SIZE; only where SHUFFLES is true
+//   shuffled_from(x, lane)            the value of COMPUTED in the thread with this number in the subgroup; likewise
 //
 // All threads of a workgroup must come to a call together, those without an element with the identity. Give `low` and `high` as
 // constants where possible. Teams within a subgroup meet no barrier.
@@ -30,28 +31,29 @@ uint thread_number() {
     return SHUFFLES ? gl_SubgroupID * SUBGROUP_SIZE + gl_SubgroupInvocationID : gl_LocalInvocationIndex;
 }
 
+// Wide numbers go as words, so that no device needs subgroup operations on them.
+#if defined(IS_DOUBLE)
+#define AS_WORDS(x) unpackDouble2x32(x)
+#define FROM_WORDS(x) packDouble2x32(x)
+#elif defined(DTYPE_I64)
+#define AS_WORDS(x) unpackInt2x32(x)
+#define FROM_WORDS(x) packInt2x32(x)
+#else
+#define AS_WORDS(x) (x)
+#define FROM_WORDS(x) (x)
+#endif
+
+COMPUTED shuffled(COMPUTED x, uint mask) {
+    return FROM_WORDS(subgroupShuffleXor(AS_WORDS(x), mask));
+}
+#if !defined(DTYPE_U32) && !defined(DTYPE_U8)
 uint shuffled(uint x, uint mask) {
     return subgroupShuffleXor(x, mask);
 }
-
-// Wide numbers go as words, so that no device needs subgroup operations on them.
-#if defined(IS_SINGLE)
-float shuffled(float x, uint mask) {
-    return subgroupShuffleXor(x, mask);
-}
-#elif defined(IS_DOUBLE)
-double shuffled(double x, uint mask) {
-    return packDouble2x32(subgroupShuffleXor(unpackDouble2x32(x), mask));
-}
-#elif defined(DTYPE_I64)
-int64_t shuffled(int64_t x, uint mask) {
-    return packInt2x32(subgroupShuffleXor(unpackInt2x32(x), mask));
-}
-#elif defined(DTYPE_I32)
-int shuffled(int x, uint mask) {
-    return subgroupShuffleXor(x, mask);
-}
 #endif
+COMPUTED shuffled_from(COMPUTED x, uint lane) {
+    return FROM_WORDS(subgroupShuffle(AS_WORDS(x), lane));
+}
 
 COMPUTED team_added(COMPUTED x, COMPUTED y) {
     return x + y;

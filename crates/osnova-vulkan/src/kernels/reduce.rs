@@ -4,7 +4,7 @@
 //! share an output, and where outputs are few, workgroups do too: each reduces a part, and a second dispatch the partial results.
 //! How many is set by the shape and the subgroup size alone, so that a device gives the same bits in every run.
 
-use super::{create, scalar_words, shader};
+use super::{bits, create, scalar_words, shader};
 use crate::engine::{Engine, THREADS, Words};
 use crate::storage::view;
 use crate::walk::Walk;
@@ -108,25 +108,26 @@ pub(super) fn computed(dtype: DType) -> DType {
 }
 
 /// A layout split in two: one over the axes that stay, one over those that go.
-///
-/// The order in which elements are reduced is free, so the axes that go are turned to run forwards, and are sorted so that the
-/// innermost has the smallest stride: a transposed tensor is then reduced like a row-major one.
-pub(super) fn split(layout: &Layout, axes: &[usize]) -> (Layout, Layout) {
-    let strides = layout.strides();
-    let part = |layout: &Layout, range: &dyn Fn(usize) -> SliceRange| {
-        layout.slice(&(0..layout.shape().rank()).map(range).collect::<Vec<_>>())
+pub(super) fn apart(layout: &Layout, axes: &[usize]) -> (Layout, Layout) {
+    let part = |goes: bool| {
+        let length = |axis: usize| if axes.contains(&axis) == goes { layout.shape()[axis] } else { 1 };
+        let ranges = (0..layout.shape().rank()).map(|axis| SliceRange { start: 0, length: length(axis), step: 1 });
+        layout.slice(&ranges.collect::<Vec<_>>())
     };
-    let whole = |axis: usize| SliceRange { start: 0, length: layout.shape()[axis], step: 1 };
-    let one = SliceRange { start: 0, length: 1, step: 1 };
-    let forwards = part(layout, &|axis| match axes.contains(&axis) && strides[axis] < 0 {
-        true => SliceRange { start: layout.shape()[axis] - 1, step: -1, ..whole(axis) },
-        false => whole(axis),
+    (part(false), part(true))
+}
+
+/// The layout with axes turned to run forwards and sorted so that the innermost has the smallest stride: a transposed tensor is then
+/// reduced like a row-major one. For axes that go, whose order is free.
+fn sorted(layout: &Layout) -> Layout {
+    let strides = layout.strides();
+    let ranges = layout.shape().iter().zip(strides.iter()).map(|(&length, &stride)| match stride < 0 {
+        true => SliceRange { start: length - 1, length, step: -1 },
+        false => SliceRange { start: 0, length, step: 1 },
     });
-    let stays = part(&forwards, &|axis| if axes.contains(&axis) { one } else { whole(axis) });
-    let goes = part(&forwards, &|axis| if axes.contains(&axis) { whole(axis) } else { one });
     let mut order: Vec<usize> = (0..layout.shape().rank()).collect();
     order.sort_by_key(|&axis| std::cmp::Reverse(strides[axis].unsigned_abs()));
-    (stays, goes.permute(&order))
+    layout.slice(&ranges.collect::<Vec<_>>()).permute(&order)
 }
 
 /// How a reduction is shared out.
@@ -137,14 +138,15 @@ pub(super) struct Plan {
     /// Threads for each output: a power of two up to [`THREADS`].
     pub(super) lanes: u32,
     /// Parts of each output's elements, for different workgroups.
-    pub(super) splits: u32,
+    pub(super) parts: u32,
     /// Elements of a part.
     pub(super) part: u32,
 }
 
 impl Plan {
     /// For `outputs` reductions of `length` elements each, both at least 1.
-    pub(super) fn new(stays: &Walk<1>, goes: &Walk<1>, outputs: u32, length: u32, subgroup: u32) -> Self {
+    pub(super) fn new(stays: &Walk<1>, goes: &Walk<1>, outputs: u32, length: u32, subgroup: Option<u32>) -> Self {
+        let subgroup = subgroup.unwrap_or(1);
         let (side, [across]) = stays.innermost();
         let (_, [along]) = goes.innermost();
         let columns = outputs > 1 && across.unsigned_abs() < along.unsigned_abs();
@@ -165,15 +167,26 @@ impl Plan {
             wanted
         };
         let groups = outputs.div_ceil(THREADS / lanes);
-        let splits = BUSY_GROUPS.div_ceil(groups).min(length / (lanes * PART_ELEMENTS)).max(1);
+        let parts = BUSY_GROUPS.div_ceil(groups).min(length / (lanes * PART_ELEMENTS)).max(1);
         // Whole rounds of the threads.
-        let part = length.div_ceil(splits).next_multiple_of(lanes * ELEMENTS).min(length);
-        Self { columns, lanes, splits: length.div_ceil(part), part }
+        let part = length.div_ceil(parts).next_multiple_of(lanes * ELEMENTS).min(length);
+        Self { columns, lanes, parts: length.div_ceil(part), part }
+    }
+
+    /// The first words of the kernels that go by a plan.
+    pub(super) fn words(&self, outputs: u32, length: u32) -> Words {
+        Words::from_slice(&[outputs, length, self.parts, self.part])
+    }
+
+    /// The shape of the results of all parts, and the axis along which they are reduced to `outputs`.
+    pub(super) fn partial(&self, outputs: usize) -> ([usize; 2], usize) {
+        let parts = self.parts as usize;
+        if self.columns { ([parts, outputs], 0) } else { ([outputs, parts], 1) }
     }
 
     /// Workgroups that have something to do.
     pub(super) fn groups(&self, outputs: u32) -> u32 {
-        outputs.div_ceil(THREADS / self.lanes).saturating_mul(self.splits)
+        outputs.div_ceil(THREADS / self.lanes).saturating_mul(self.parts)
     }
 }
 
@@ -219,15 +232,15 @@ fn run(engine: &Engine, device: Device, mut job: Job<'_>, output: &Tensor) -> Re
     if outputs == 0 {
         return Ok(());
     }
-    let (stays, goes) = split(job.input.layout(), job.axes);
+    let (stays, goes) = apart(job.input.layout(), job.axes);
+    let goes = sorted(&goes);
     let length = engine.count(goes.shape().count())?;
     let (outer, inner) = (Walk::new(stays.shape(), [&stays]), Walk::new(goes.shape(), [&goes]));
-    let subgroup = engine.gpu.shuffles.unwrap_or(engine.gpu.info.subgroup_size).clamp(1, THREADS);
-    let plan = Plan::new(&outer, &inner, outputs, length, subgroup);
+    let plan = Plan::new(&outer, &inner, outputs, length, engine.gpu.shuffles);
     let wide = computed(job.dtype);
-    let base = stays.offset();
-    if plan.splits == 1 {
-        return dispatch(engine, &job, &plan, [outputs, length], base, [&outer, &inner], output);
+    let turned = goes.offset() as i64 - stays.offset() as i64;
+    if plan.parts == 1 {
+        return dispatch(engine, &job, &plan, [outputs, length], turned, [&outer, &inner], output);
     }
     // The parts of an output share its shift, so it is found first.
     if let (Some(first), None) = (job.method.shifts(), &job.shift) {
@@ -235,10 +248,9 @@ fn run(engine: &Engine, device: Device, mut job: Job<'_>, output: &Tensor) -> Re
         run(engine, device, Job { method: first, shift: None, ..job }, &shift)?;
         job.shift = Some(shift);
     }
-    let (count, splits) = (output.count(), plan.splits as usize);
-    let (dims, axis) = if plan.columns { ([splits, count], 0) } else { ([count, splits], 1) };
+    let (dims, axis) = plan.partial(output.count());
     let partial = engine.create(device, &Meta::new(Shape::new(&dims)?, wide))?;
-    dispatch(engine, &job, &plan, [outputs, length], base, [&outer, &inner], &partial)?;
+    dispatch(engine, &job, &plan, [outputs, length], turned, [&outer, &inner], &partial)?;
     run(engine, device, Job { input: &partial, axes: &[axis], second: true, ..job }, output)
 }
 
@@ -247,11 +259,11 @@ fn dispatch(
     job: &Job<'_>,
     plan: &Plan,
     [outputs, length]: [u32; 2],
-    base: usize,
+    turned: i64,
     [outer, inner]: [&Walk<1>; 2],
     output: &Tensor,
 ) -> Result<()> {
-    let partial = plan.splits > 1;
+    let partial = plan.parts > 1;
     let wide = computed(job.dtype);
     let flags = [
         outer.is_linear(),
@@ -264,25 +276,22 @@ fn dispatch(
         job.method.shifts().is_some() && !job.second,
         !partial,
     ];
-    let flags = flags.iter().enumerate().fold(0, |flags, (bit, &set)| flags | u32::from(set) << bit);
-    let (target, whole) = (engine.output(output)?, engine.input(job.input)?);
-    let mut source = whole;
-    source.start = whole.start.wrapping_add_signed((base as i64 - job.input.layout().offset() as i64) as i32);
+    let (target, source) = (engine.output(output)?, engine.input(job.input)?);
     let shift = job.shift.as_ref().map_or(Ok(source), |shift| engine.input(shift))?;
     let first = outer.words([&source]);
-    let mut words = Words::new();
-    words.extend([outputs, length, plan.splits, plan.part, target.start]);
+    let mut words = plan.words(outputs, length);
+    words.push(target.start);
     words.push(FIRST_WALK + first.len() as u32);
     words.extend(scalar_words(job.method.divisor(job.length).into(), wide));
     words.extend(scalar_words(job.method.of_nothing(job.dtype), wide));
     words.extend(first);
     let mut elements = source;
-    elements.start = 0;
+    elements.start = turned as u32;
     words.extend(inner.words([&elements]));
     engine
         .shader(shader!("reduce", job.dtype))
         .whole_subgroups()
-        .constant(flags)
+        .constant(bits(&flags))
         .constant(job.method.number())
         .constant(plan.lanes)
         .bind(&target)
