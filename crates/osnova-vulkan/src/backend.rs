@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::kernels::reduce::{self, Method};
-use crate::kernels::{argreduce, create, elementwise, index, movement};
+use crate::kernels::{argreduce, create, cumsum, elementwise, index, movement};
 use crate::storage::view;
 use osnova_tensor::{
     Backend, Capabilities, Device, Error, HostData, Inputs, Meta, Op, Outputs, Result, Shape, Tensor, view_layout,
@@ -88,6 +88,9 @@ impl Backend for Vulkan {
                 reduce::reduce(engine, device, Method::Plain(*kind), &inputs[0], axes, meta)?
             }
             Op::ArgReduce { kind, axis, .. } => argreduce::arg_reduce(engine, device, *kind, &inputs[0], *axis, meta)?,
+            Op::CumulativeSum { axis, reverse } => {
+                cumsum::cumulative_sum(engine, device, &inputs[0], *axis, *reverse, meta)?
+            }
             Op::Mean { axes, .. } => reduce::reduce(engine, device, Method::Mean, &inputs[0], axes, meta)?,
             Op::Variance { axes, correction, .. } => {
                 reduce::reduce(engine, device, Method::Variance(*correction), &inputs[0], axes, meta)?

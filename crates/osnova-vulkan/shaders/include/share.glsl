@@ -3,14 +3,15 @@
 // COLUMNS (neighbouring threads work on neighbouring outputs, else on neighbouring elements) and LANES are the kernel's constants.
 
 struct Share {
-    // The output. Threads past the last one repeat it, so that all meet at barriers.
+    // The output. Threads past the last one repeat it, so that all meet at barriers, but are not inside.
     uint source;
+    bool inside;
     // This thread among those of the output.
     uint lane;
     // The elements of the part: from `first` to below `last`, the same for the whole workgroup.
     uint first;
     uint last;
-    // Whether this thread is the one to write.
+    // Whether this thread is the one to write a result.
     bool writes;
     // Where the part's result stands among all: as the elements lay, parts side by side or outputs.
     uint partial_place;
@@ -36,10 +37,11 @@ Share share_of(uint item) {
     uint target = block * width + (COLUMNS ? thread % width : thread / LANES);
     Share share;
     share.source = min(target, outputs - 1);
+    share.inside = target < outputs;
     share.lane = COLUMNS ? thread / width : thread % LANES;
     share.first = part * word(3);
     share.last = min(share.first + word(3), word(1));
-    share.writes = share.lane == 0 && target < outputs;
+    share.writes = share.inside && share.lane == 0;
     share.partial_place = COLUMNS ? part * outputs + target : target * parts + part;
     return share;
 }

@@ -24,7 +24,11 @@ layout(constant_id = 4) const bool SHUFFLES = false;
 // Values that a thread combines in one step through shared memory: 8 subgroups of 32 take one step, 256 threads alone two.
 #define SHARED_STEP 16
 
-shared COMPUTED team_values[THREADS];
+// A kernel that shares more values across a workgroup, between calls, says how many before it includes this.
+#ifndef TEAM_VALUES
+#define TEAM_VALUES THREADS
+#endif
+shared COMPUTED team_values[TEAM_VALUES];
 
 // Subgroups hold neighbours on all known devices, but nothing says so.
 uint thread_number() {

@@ -2,6 +2,7 @@
 
 pub(crate) mod argreduce;
 pub(crate) mod create;
+pub(crate) mod cumsum;
 pub(crate) mod elementwise;
 pub(crate) mod index;
 pub(crate) mod movement;

@@ -13,19 +13,19 @@ use osnova_tensor::{DType, Device, Layout, Meta, Reduction, Result, Scalar, Shap
 /// The words of `reduce.comp` before its walks.
 const FIRST_WALK: u32 = 10;
 /// Elements that a thread takes for itself before others help: as many loads as `reduce.comp` has under way.
-const ELEMENTS: u32 = 4;
+pub(super) const ELEMENTS: u32 = 4;
 /// Rows up to this length are left to one thread each: they share the lines of the cache with their neighbours.
-const SHORT: u32 = 8;
+pub(super) const SHORT: u32 = 8;
 /// Threads that keep a large device busy: 128 multiprocessors of 1024.
 const BUSY_THREADS: u32 = 1 << 17;
 /// Workgroups of [`THREADS`] that do.
-const BUSY_GROUPS: u32 = BUSY_THREADS / THREADS;
+pub(super) const BUSY_GROUPS: u32 = BUSY_THREADS / THREADS;
 /// Elements of a row for each thread of a subgroup up to which the subgroup does without help, if rows are many.
 const SUBGROUP_ELEMENTS: u32 = 64;
 /// Outputs side by side in a workgroup that goes down columns: 128 bytes of `f32`, a line of the cache.
-const COLUMNS: u32 = 32;
+pub(super) const COLUMNS: u32 = 32;
 /// Elements for each thread below which a part is too small: the second dispatch would cost more than the first gains.
-const PART_ELEMENTS: u32 = 32;
+pub(super) const PART_ELEMENTS: u32 = 32;
 
 /// What a reduction computes, numbered as in `reduce.comp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,6 +222,23 @@ pub(crate) fn reduce(
     }
     let output = engine.create(device, meta)?;
     let job = Job { method, dtype: meta.dtype, input, axes, length, second: false, shift: None };
+    run(engine, device, job, &output)?;
+    Ok(output)
+}
+
+/// The sums along an axis, of the computed dtype.
+pub(super) fn wide_sums(engine: &Engine, device: Device, input: &Tensor, axis: usize) -> Result<Tensor> {
+    let meta = Meta::new(input.shape().reduced(&[axis], false), computed(input.dtype()));
+    let output = engine.create(device, &meta)?;
+    let job = Job {
+        method: Method::Plain(Reduction::Sum),
+        dtype: input.dtype(),
+        input,
+        axes: &[axis],
+        length: input.shape()[axis],
+        second: false,
+        shift: None,
+    };
     run(engine, device, job, &output)?;
     Ok(output)
 }
