@@ -10,7 +10,7 @@
 #extension GL_GOOGLE_include_directive : require
 // The position of the largest or smallest element along an axis: NaN counts as the extreme, the first of equals wins. With more than
 // one part an output, the results are candidates, among which a second dispatch chooses. Words: those of share.glsl, start
-// of the output, stride of the axis, strides of the outputs and parts through the candidates, walk of the outputs through the input.
+// of the output, stride of the axis, strides of the outputs and parts through the candidates, long walk of the outputs through the input.
 #define FIRST_WALK 8
 #include "include/interface.glsl"
 #include "include/dtype.glsl"
@@ -20,11 +20,10 @@
 
 // The choices of `kernels/argreduce.rs`.
 layout(constant_id = 10) const uint FLAGS = 0;
-const bool OUTPUTS_LINEAR = (FLAGS & 1) != 0;
-const bool COLUMNS = (FLAGS & 2) != 0;
-const bool FROM_CANDIDATES = (FLAGS & 4) != 0;
-const bool TO_CANDIDATES = (FLAGS & 8) != 0;
-const bool LARGEST = (FLAGS & 16) != 0;
+const bool COLUMNS = (FLAGS & 1) != 0;
+const bool FROM_CANDIDATES = (FLAGS & 2) != 0;
+const bool TO_CANDIDATES = (FLAGS & 4) != 0;
+const bool LARGEST = (FLAGS & 8) != 0;
 layout(constant_id = 11) const uint LANES = 1;
 #include "include/share.glsl"
 
@@ -94,7 +93,7 @@ Found element(uint base, Share share, uint index) {
 void main() {
     FOR_EACH_SHARE(item) {
         Share share = share_of(item);
-        uint base = walked(FIRST_WALK, OUTPUTS_LINEAR, share.source);
+        uint base = walked(FIRST_WALK, share.source);
         Found best[UNROLL];
         Found first = element(base, share, share.first);
         [[unroll]] for (uint step = 0; step < UNROLL; step++) {

@@ -10,7 +10,7 @@
 #extension GL_GOOGLE_include_directive : require
 // Running sums along the lines of an axis, LANES threads a line; a line may be cut into parts, whose sums were made before. Words: those
 // of share.glsl (the outputs are the lines), start and stride along the axis of the output, the same of the input, lines that lie side by
-// side in the output, walk of the lines through the input.
+// side in the output, long walk of the lines through the input.
 #define FIRST_WALK 8
 #include "include/interface.glsl"
 #include "include/dtype.glsl"
@@ -21,9 +21,8 @@
 #include "include/workgroup.glsl"
 #include "include/position.glsl"
 
-// The choices of `kernels/cumsum.rs`.
-layout(constant_id = 10) const bool LINES_LINEAR = true;
-layout(constant_id = 11) const uint LANES = 1;
+// The choice of `kernels/cumsum.rs`.
+layout(constant_id = 10) const uint LANES = 1;
 #define COLUMNS false
 #include "include/share.glsl"
 
@@ -102,7 +101,7 @@ void main() {
     uint side = word(7);
     FOR_EACH_SHARE(item) {
         Share share = share_of(item);
-        uint source = walked(FIRST_WALK, LINES_LINEAR, share.source);
+        uint source = walked(FIRST_WALK, share.source);
         uint target = word(4) + share.source / side * side * word(1) + share.source % side;
         COMPUTED sum = sum_before(share, side);
         for (uint start = share.first; start < share.last; start += LANES * STRIPS) {

@@ -10,7 +10,7 @@
 #extension GL_GOOGLE_include_directive : require
 // Sums, products, extremes; means, variances and logarithms of summed exponentials. With more than one part an output, the
 // results are partial, kept as COMPUTED, and reduced by a second dispatch. Words: those of share.glsl, start of the output, where the second walk begins, divisor (two words),
-// identity of an extreme (two words), walk of the outputs through the input, walk of an output's elements (from 0).
+// identity of an extreme (two words), long walk of the outputs through the input, walk of an output's elements (from 0).
 #define FIRST_WALK 10
 #include "include/interface.glsl"
 #include "include/dtype.glsl"
@@ -21,18 +21,17 @@
 
 // The choices of `kernels/reduce.rs`.
 layout(constant_id = 10) const uint FLAGS = 0;
-const bool OUTPUTS_LINEAR = (FLAGS & 1) != 0;
-const bool ELEMENTS_LINEAR = (FLAGS & 2) != 0;
+const bool ELEMENTS_LINEAR = (FLAGS & 1) != 0;
 // Neighbouring threads work on neighbouring outputs, else on neighbouring elements.
-const bool COLUMNS = (FLAGS & 4) != 0;
+const bool COLUMNS = (FLAGS & 2) != 0;
 // The input holds partial results.
-const bool FROM_PARTIAL = (FLAGS & 8) != 0;
-const bool TO_PARTIAL = (FLAGS & 16) != 0;
+const bool FROM_PARTIAL = (FLAGS & 4) != 0;
+const bool TO_PARTIAL = (FLAGS & 8) != 0;
 // The mean or maximum of each output's elements is given, else found here.
-const bool SHIFT_GIVEN = (FLAGS & 32) != 0;
+const bool SHIFT_GIVEN = (FLAGS & 16) != 0;
 // Elements are shifted and mapped, which partial results were already.
-const bool MAPS = (FLAGS & 64) != 0;
-const bool FINISHES = (FLAGS & 128) != 0;
+const bool MAPS = (FLAGS & 32) != 0;
+const bool FINISHES = (FLAGS & 64) != 0;
 layout(constant_id = 11) const uint METHOD = 0;
 #define SUM 0
 #define PRODUCT 1
@@ -99,7 +98,8 @@ COMPUTED reduced(uint kind, bool maps, COMPUTED shift, uint base, Share share) {
         COMPUTED x[UNROLL];
         // Past the end the last element is loaded again, so that no load waits for a branch.
         [[unroll]] for (uint step = 0; step < UNROLL; step++) {
-            uint place = base + walked(word(5), ELEMENTS_LINEAR, min(at + step * LANES, share.last - 1));
+            uint index = min(at + step * LANES, share.last - 1);
+            uint place = base + (ELEMENTS_LINEAR ? walked_evenly(word(5), index) : walked(word(5), index));
             x[step] = FROM_PARTIAL ? partial_values[place] : LOAD(values[place]);
         }
         [[unroll]] for (uint step = 0; step < UNROLL; step++) {
@@ -124,7 +124,7 @@ void main() {
     const uint kind = METHOD <= MINIMUM ? METHOD : SUM;
     FOR_EACH_SHARE(item) {
         Share share = share_of(item);
-        uint base = walked(FIRST_WALK, OUTPUTS_LINEAR, share.source);
+        uint base = walked(FIRST_WALK, share.source);
         COMPUTED shift = COMPUTED(0);
 #ifdef IS_FLOAT
         if (SHIFT_GIVEN) {

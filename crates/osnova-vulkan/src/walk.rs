@@ -58,6 +58,12 @@ impl<const N: usize> Walk<N> {
             }
             return words;
         }
+        self.long_words(places)
+    }
+
+    /// The words of a walk that is not linear, which serve any walk: for kernels to which the difference is nothing.
+    pub(crate) fn long_words(&self, places: [&Place; N]) -> Words {
+        let mut words = Words::new();
         words.push(self.dims.len() as u32);
         words.extend_from_slice(&self.dims);
         for (index, place) in places.into_iter().enumerate() {

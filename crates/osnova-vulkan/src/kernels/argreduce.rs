@@ -58,7 +58,7 @@ fn choose(
     let (target, source) = (engine.output(to)?, engine.input(input)?);
     let from = candidates.map_or(Ok(source), |(tensor, _)| engine.input(tensor))?;
     let [outputs_stride, parts_stride] = [&walks[0], &walks[1]].map(|walk| walk.innermost().1[0] as u32);
-    let flags = [places.is_linear(), plan.columns, candidates.is_some(), made.is_some(), kind == ArgReduction::Max];
+    let flags = [plan.columns, candidates.is_some(), made.is_some(), kind == ArgReduction::Max];
     engine
         .shader(shader!("argreduce", input.dtype()))
         .whole_subgroups()
@@ -70,7 +70,7 @@ fn choose(
         .bind(&from)
         .words(&plan.words(outputs, length))
         .words(&[target.start, input.layout().strides()[axis] as u32, outputs_stride, parts_stride])
-        .words(&places.words([&source]))
+        .words(&places.long_words([&source]))
         .groups(plan.groups(outputs))?;
     match made {
         Some((candidates, gone)) => choose(engine, device, search, Some((&candidates, gone)), output),

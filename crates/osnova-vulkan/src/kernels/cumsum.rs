@@ -4,7 +4,7 @@
 //! they are cut into parts: the sums of the parts are made first, and each part then begins with those before it.
 
 use super::reduce::{BUSY_GROUPS, COLUMNS, ELEMENTS, PART_ELEMENTS, Plan, SHORT, apart, wide_sums};
-use super::{bits, shader};
+use super::shader;
 use crate::engine::{Engine, THREADS};
 use crate::storage::view;
 use crate::walk::Walk;
@@ -48,14 +48,13 @@ pub(crate) fn cumulative_sum(
     engine
         .shader(shader!("cumsum", meta.dtype))
         .whole_subgroups()
-        .constant(bits(&[walk.is_linear()]))
         .constant(plan.lanes)
         .bind(&target)
         .bind(&source)
         .bind(&sums)
         .words(&plan.words(lines, length as u32))
         .words(&[target.start, stride, input.layout().strides()[axis] as u32, side])
-        .words(&walk.words([&source]))
+        .words(&walk.long_words([&source]))
         .groups(plan.groups(lines))?;
     Ok(output)
 }

@@ -283,7 +283,6 @@ fn dispatch(
     let partial = plan.parts > 1;
     let wide = computed(job.dtype);
     let flags = [
-        outer.is_linear(),
         inner.is_linear(),
         plan.columns,
         // Where the dtype is the computed one, both ways are the same.
@@ -295,7 +294,7 @@ fn dispatch(
     ];
     let (target, source) = (engine.output(output)?, engine.input(job.input)?);
     let shift = job.shift.as_ref().map_or(Ok(source), |shift| engine.input(shift))?;
-    let first = outer.words([&source]);
+    let first = outer.long_words([&source]);
     let mut words = plan.words(outputs, length);
     words.push(target.start);
     words.push(FIRST_WALK + first.len() as u32);
