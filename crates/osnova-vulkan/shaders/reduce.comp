@@ -66,86 +66,114 @@ layout(std430, set = 0, binding = 4) readonly buffer Shifts {
     COMPUTED shifts[];
 };
 
+// How elements combine, and before that those that tell the shift. Constants, so that of each function one way is left.
+const uint KIND = METHOD <= MINIMUM ? METHOD : SUM;
+const uint SHIFT_KIND = METHOD == VARIANCE ? SUM : MAXIMUM;
+
 COMPUTED identity(uint kind) {
     return kind == SUM ? COMPUTED(0) : kind == PRODUCT ? COMPUTED(1) : scalar(word(8), word(9));
 }
 
-COMPUTED combined(uint kind, COMPUTED x, COMPUTED y) {
-    return kind == SUM ? x + y : kind == PRODUCT ? x * y : kind == MAXIMUM ? larger(x, y) : smaller(x, y);
+COMPUTED unmapped(COMPUTED x, COMPUTED shift) {
+    return x;
 }
 
 COMPUTED mapped(COMPUTED x, COMPUTED shift) {
 #ifdef IS_FLOAT
-    if (METHOD == VARIANCE) {
+    if (MAPS && METHOD == VARIANCE) {
         return (x - shift) * (x - shift);
     }
-    if (METHOD == LOG_SUM_EXP) {
+    if (MAPS && METHOD == LOG_SUM_EXP) {
         return m_exp(x - shift);
     }
 #endif
     return x;
 }
 
-// Over the elements of a share, and then across its lanes.
-COMPUTED reduced(uint kind, bool maps, COMPUTED shift, uint base, Share share) {
-    COMPUTED sums[UNROLL];
-    [[unroll]] for (uint step = 0; step < UNROLL; step++) {
-        sums[step] = identity(kind);
-    }
-    // The same number of rounds for all threads, so that they stay together.
-    for (uint start = share.first; start < share.last; start += LANES * UNROLL) {
-        uint at = start + share.lane;
-        COMPUTED x[UNROLL];
-        // Past the end the last element is loaded again, so that no load waits for a branch.
-        [[unroll]] for (uint step = 0; step < UNROLL; step++) {
-            uint index = min(at + step * LANES, share.last - 1);
-            uint place = base + (ELEMENTS_LINEAR ? walked_evenly(word(5), index) : walked(word(5), index));
-            x[step] = FROM_PARTIAL ? partial_values[place] : LOAD(values[place]);
-        }
-        [[unroll]] for (uint step = 0; step < UNROLL; step++) {
-            if (at + step * LANES < share.last) {
-                sums[step] = combined(kind, sums[step], maps ? mapped(x[step], shift) : x[step]);
-            }
-        }
-    }
-    [[unroll]] for (uint width = UNROLL / 2; width > 0; width /= 2) {
-        [[unroll]] for (uint step = 0; step < width; step++) {
-            sums[step] = combined(kind, sums[step], sums[step + width]);
-        }
-    }
-    return kind == SUM ? team_sum(sums[0], TEAM_LOW, TEAM_HIGH)
-        : kind == PRODUCT ? team_product(sums[0], TEAM_LOW, TEAM_HIGH)
-        : kind == MAXIMUM ? team_max(sums[0], TEAM_LOW, TEAM_HIGH)
-        : team_min(sums[0], TEAM_LOW, TEAM_HIGH);
+COMPUTED element(uint base, uint index) {
+    uint place = base + (ELEMENTS_LINEAR ? walked_evenly(word(5), index) : walked(word(5), index));
+    return FROM_PARTIAL ? partial_values[place] : LOAD(values[place]);
 }
 
+#define COMBINED(kind, x, y) \
+    ((kind) == SUM ? (x) + (y) : (kind) == PRODUCT ? (x) * (y) : (kind) == MAXIMUM ? larger(x, y) : smaller(x, y))
+
+// Over the elements of a share, and then across its lanes. All threads make the same number of rounds, so that they stay together. Past
+// the end the last element is loaded again, so that no load waits for a branch.
+#define REDUCED(NAME, kind, map) \
+    COMPUTED NAME(uint base, Share share, COMPUTED shift) { \
+        COMPUTED sums[UNROLL]; \
+        [[unroll]] for (uint step = 0; step < UNROLL; step++) { \
+            sums[step] = identity(kind); \
+        } \
+        for (uint start = share.first; start < share.last; start += LANES * UNROLL) { \
+            uint at = start + share.lane; \
+            COMPUTED x[UNROLL]; \
+            [[unroll]] for (uint step = 0; step < UNROLL; step++) { \
+                x[step] = element(base, min(at + step * LANES, share.last - 1)); \
+            } \
+            [[unroll]] for (uint step = 0; step < UNROLL; step++) { \
+                if (at + step * LANES < share.last) { \
+                    COMPUTED y = map(x[step], shift); \
+                    sums[step] = COMBINED(kind, sums[step], y); \
+                } \
+            } \
+        } \
+        [[unroll]] for (uint width = UNROLL / 2; width > 0; width /= 2) { \
+            [[unroll]] for (uint step = 0; step < width; step++) { \
+                sums[step] = COMBINED(kind, sums[step], sums[step + width]); \
+            } \
+        } \
+        switch (kind) { \
+        case SUM: return team_sum(sums[0], TEAM_LOW, TEAM_HIGH); \
+        case PRODUCT: return team_product(sums[0], TEAM_LOW, TEAM_HIGH); \
+        case MAXIMUM: return team_max(sums[0], TEAM_LOW, TEAM_HIGH); \
+        default: return team_min(sums[0], TEAM_LOW, TEAM_HIGH); \
+        } \
+    }
+
+REDUCED(result_of, KIND, mapped)
+
+#ifdef IS_FLOAT
+REDUCED(extent_of, SHIFT_KIND, unmapped)
+
+// What elements are shifted by before they are mapped.
+COMPUTED shift_of(uint base, Share share) {
+    COMPUTED shift = COMPUTED(0);
+    if (SHIFT_GIVEN) {
+        shift = shifts[share.source];
+    } else if (MAPS) {
+        shift = extent_of(base, share, shift);
+        if (METHOD == VARIANCE) {
+            shift = divide(shift, COMPUTED(word(1)));
+        }
+    }
+    // An infinite maximum would make NaN of ∞ − ∞; shifting by 0 there gives the right infinity.
+    return METHOD == LOG_SUM_EXP && !is_finite(shift) ? COMPUTED(0) : shift;
+}
+
+COMPUTED finished(COMPUTED x, COMPUTED shift) {
+    switch (METHOD) {
+    case MEAN:
+    case VARIANCE: return divide(x, scalar(word(6), word(7)));
+    case LOG_SUM_EXP: return m_ln(x) + shift;
+    default: return x;
+    }
+}
+#endif
+
 void main() {
-    COMPUTED divisor = scalar(word(6), word(7));
-    const uint kind = METHOD <= MINIMUM ? METHOD : SUM;
     FOR_EACH_SHARE(item) {
         Share share = share_of(item);
         uint base = walked(FIRST_WALK, share.source);
-        COMPUTED shift = COMPUTED(0);
 #ifdef IS_FLOAT
-        if (SHIFT_GIVEN) {
-            shift = shifts[share.source];
-        } else if (MAPS) {
-            shift = METHOD == VARIANCE
-                ? divide(reduced(SUM, false, shift, base, share), COMPUTED(word(1)))
-                : reduced(MAXIMUM, false, shift, base, share);
+        COMPUTED shift = shift_of(base, share);
+        COMPUTED x = result_of(base, share, shift);
+        if (FINISHES) {
+            x = finished(x, shift);
         }
-        // An infinite maximum would make NaN of ∞ − ∞; shifting by 0 there gives the right infinity.
-        if (METHOD == LOG_SUM_EXP && !is_finite(shift)) {
-            shift = COMPUTED(0);
-        }
-#endif
-        COMPUTED x = reduced(kind, MAPS, shift, base, share);
-#ifdef IS_FLOAT
-        if (FINISHES && (METHOD == MEAN || METHOD == VARIANCE)) {
-            x = divide(x, divisor);
-        } else if (FINISHES && METHOD == LOG_SUM_EXP) {
-            x = m_ln(x) + shift;
-        }
+#else
+        COMPUTED x = result_of(base, share, COMPUTED(0));
 #endif
         if (share.writes) {
             if (TO_PARTIAL) {
