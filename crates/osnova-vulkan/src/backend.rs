@@ -1,7 +1,8 @@
 //! The backend: which kernel answers which operation.
 
 use crate::engine::Engine;
-use crate::kernels::{create, elementwise, index, movement, sort};
+use crate::kernels::reduce::{self, Method};
+use crate::kernels::{argreduce, create, cumsum, elementwise, index, movement, sort};
 use crate::storage::view;
 use osnova_tensor::{
     Backend, Capabilities, Device, Error, HostData, Inputs, Meta, Op, Outputs, Result, Shape, Tensor, view_layout,
@@ -30,7 +31,10 @@ impl Backend for Vulkan {
     }
 
     fn claims(&self, op: &Op, _inputs: &[Tensor]) -> bool {
-        matches!(op, Op::Activate(_) | Op::ActivationGradient(_))
+        matches!(
+            op,
+            Op::Activate(_) | Op::ActivationGradient(_) | Op::Mean { .. } | Op::Variance { .. } | Op::LogSumExp { .. }
+        )
     }
 
     fn upload(&self, device: Device, data: HostData, shape: Shape) -> Result<Tensor> {
@@ -80,6 +84,18 @@ impl Backend for Vulkan {
             Op::Clamp { low, high } => elementwise::clamp(engine, device, *low, *high, last(&mut inputs)?, meta)?,
             Op::Where => elementwise::where_(engine, device, &inputs[0], &inputs[1], &inputs[2], meta)?,
             Op::Cast { .. } => elementwise::cast(engine, device, last(&mut inputs)?, meta)?,
+            Op::Reduce { kind, axes, .. } => {
+                reduce::reduce(engine, device, Method::Plain(*kind), &inputs[0], axes, meta)?
+            }
+            Op::ArgReduce { kind, axis, .. } => argreduce::arg_reduce(engine, device, *kind, &inputs[0], *axis, meta)?,
+            Op::CumulativeSum { axis, reverse } => {
+                cumsum::cumulative_sum(engine, device, &inputs[0], *axis, *reverse, meta)?
+            }
+            Op::Mean { axes, .. } => reduce::reduce(engine, device, Method::Mean, &inputs[0], axes, meta)?,
+            Op::Variance { axes, correction, .. } => {
+                reduce::reduce(engine, device, Method::Variance(*correction), &inputs[0], axes, meta)?
+            }
+            Op::LogSumExp { axes, .. } => reduce::reduce(engine, device, Method::LogSumExp, &inputs[0], axes, meta)?,
             Op::Gather { axis } => index::gather(engine, device, &inputs[0], &inputs[1], *axis, meta)?,
             Op::IndexSelect { axis } => index::index_select(engine, device, &inputs[0], &inputs[1], *axis, meta)?,
             Op::ScatterAdd { axis } | Op::IndexAdd { axis } => {

@@ -44,6 +44,11 @@ impl<const N: usize> Walk<N> {
         self.dims.len() <= 1
     }
 
+    /// The size and strides of the innermost axis; of a single element `(1, [0; N])`.
+    pub(crate) fn innermost(&self) -> (u32, [i32; N]) {
+        (self.dims.first().copied().unwrap_or(1), self.strides.first().copied().unwrap_or([0; N]))
+    }
+
     /// `[rank, sizes…, (start, strides…) for each tensor]`, innermost first; for a linear walk `(start, stride)` for each tensor.
     pub(crate) fn words(&self, places: [&Place; N]) -> Words {
         let mut words = Words::new();
@@ -53,6 +58,12 @@ impl<const N: usize> Walk<N> {
             }
             return words;
         }
+        self.long_words(places)
+    }
+
+    /// The words of a walk that is not linear, which serve any walk: for kernels to which the difference is nothing.
+    pub(crate) fn long_words(&self, places: [&Place; N]) -> Words {
+        let mut words = Words::new();
         words.push(self.dims.len() as u32);
         words.extend_from_slice(&self.dims);
         for (index, place) in places.into_iter().enumerate() {

@@ -1,6 +1,8 @@
 // NaN and order, told from the bits: arithmetic that a driver may simplify or flush decides nothing here.
 //   is_nan(x)
 //   ORDERED, order_key(x)   an integer that orders as the numbers do (−0 as 0), for all but NaN
+//   larger, smaller         of two COMPUTED; NaN wins
+//   scalar(low, high)       a COMPUTED from two words of metadata
 
 #if defined(IS_SINGLE)
 #define ORDERED int
@@ -33,5 +35,27 @@ bool is_nan(COMPUTED x) {
 }
 COMPUTED order_key(COMPUTED x) {
     return x;
+}
+#endif
+
+#ifdef COMPUTED
+COMPUTED larger(COMPUTED x, COMPUTED y) {
+    return is_nan(x) || (!is_nan(y) && order_key(x) >= order_key(y)) ? x : y;
+}
+
+COMPUTED smaller(COMPUTED x, COMPUTED y) {
+    return is_nan(x) || (!is_nan(y) && order_key(x) <= order_key(y)) ? x : y;
+}
+
+COMPUTED scalar(uint low, uint high) {
+#if defined(IS_SINGLE)
+    return uintBitsToFloat(low);
+#elif defined(IS_DOUBLE)
+    return packDouble2x32(uvec2(low, high));
+#elif defined(DTYPE_I64)
+    return packInt2x32(ivec2(low, high));
+#else
+    return COMPUTED(low);
+#endif
 }
 #endif

@@ -1,32 +1,6 @@
 // The elementwise functions of COMPUTED, by number: the order of `Unary::ALL` and `Binary::ALL`, and from 100 on those that
 // `kernels/elementwise.rs` names. OPERATION is a specialisation constant, so one of them is left in a pipeline.
 
-#if defined(IS_SINGLE)
-float scalar(uint low, uint high) {
-    return uintBitsToFloat(low);
-}
-#elif defined(IS_DOUBLE)
-double scalar(uint low, uint high) {
-    return packDouble2x32(uvec2(low, high));
-}
-#elif defined(DTYPE_I64)
-int64_t scalar(uint low, uint high) {
-    return packInt2x32(ivec2(low, high));
-}
-#else
-COMPUTED scalar(uint low, uint high) {
-    return COMPUTED(low);
-}
-#endif
-
-COMPUTED larger(COMPUTED x, COMPUTED y) {
-    return is_nan(x) || (!is_nan(y) && order_key(x) >= order_key(y)) ? x : y;
-}
-
-COMPUTED smaller(COMPUTED x, COMPUTED y) {
-    return is_nan(x) || (!is_nan(y) && order_key(x) <= order_key(y)) ? x : y;
-}
-
 COMPUTED clamped(COMPUTED x, COMPUTED low, COMPUTED high) {
     return smaller(larger(x, low), high);
 }

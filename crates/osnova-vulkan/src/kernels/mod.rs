@@ -1,9 +1,12 @@
 //! The kernels, one family a file: what is bound, which constants and metadata a shader gets.
 
+pub(crate) mod argreduce;
 pub(crate) mod create;
+pub(crate) mod cumsum;
 pub(crate) mod elementwise;
 pub(crate) mod index;
 pub(crate) mod movement;
+pub(crate) mod reduce;
 pub(crate) mod sort;
 
 use osnova_tensor::{DType, Scalar};
@@ -39,6 +42,11 @@ macro_rules! shader_by_width {
 }
 
 pub(crate) use {shader, shader_by_width};
+
+/// Truth values as the bits of a specialisation constant, the first one lowest.
+pub(crate) fn bits(flags: &[bool]) -> u32 {
+    flags.iter().rev().fold(0, |bits, &flag| bits << 1 | u32::from(flag))
+}
 
 /// A number as a shader computes with it: two words, of which narrow types use the first. Half types compute in `f32`.
 pub(crate) fn scalar_words(value: Scalar, dtype: DType) -> [u32; 2] {
