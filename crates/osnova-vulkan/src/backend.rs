@@ -1,7 +1,7 @@
 //! The backend: which kernel answers which operation.
 
 use crate::engine::Engine;
-use crate::kernels::{create, elementwise, index, movement};
+use crate::kernels::{create, elementwise, index, movement, optimize};
 use crate::storage::view;
 use osnova_tensor::{
     Backend, Capabilities, Device, Error, HostData, Inputs, Meta, Op, Outputs, Result, Shape, Tensor, view_layout,
@@ -30,7 +30,11 @@ impl Backend for Vulkan {
     }
 
     fn claims(&self, op: &Op, _inputs: &[Tensor]) -> bool {
-        matches!(op, Op::Activate(_) | Op::ActivationGradient(_))
+        match op {
+            Op::Activate(_) | Op::ActivationGradient(_) => true,
+            Op::Optimize(attributes) => optimize::knows(attributes),
+            _ => false,
+        }
     }
 
     fn upload(&self, device: Device, data: HostData, shape: Shape) -> Result<Tensor> {
@@ -87,6 +91,7 @@ impl Backend for Vulkan {
                 let output = last(&mut inputs)?;
                 elementwise::activation_gradient(engine, device, *kind, last(&mut inputs)?, output, meta)?
             }
+            Op::Optimize(attributes) => return optimize::optimize(engine, device, attributes, inputs),
             _ => return Err(self.missing(op, &inputs)),
         };
         Ok(smallvec![output])

@@ -4,6 +4,7 @@ pub(crate) mod create;
 pub(crate) mod elementwise;
 pub(crate) mod index;
 pub(crate) mod movement;
+pub(crate) mod optimize;
 
 use osnova_tensor::{DType, Scalar};
 
