@@ -220,8 +220,14 @@ impl Dispatch<'_> {
         self
     }
 
+    /// Asks for full subgroups that exchange values, where the device has them: for shaders with `workgroup.glsl`.
+    #[expect(dead_code, reason = "for kernels that reduce across a workgroup")]
+    pub(crate) fn whole_subgroups(self) -> Self {
+        let size = self.engine.gpu.shuffles.unwrap_or(0);
+        self.subgroup(size)
+    }
+
     /// Asks for a subgroup size, all subgroups full; only where the device lets kernels choose.
-    #[expect(dead_code, reason = "for kernels that work on whole subgroups")]
     pub(crate) fn subgroup(mut self, size: u32) -> Self {
         self.key.subgroup = size;
         self

@@ -1,11 +1,13 @@
 //! Physical devices, what they can do, and the logical device with its one queue.
 
+use crate::engine::THREADS;
 use crate::instance::instance;
 use osnova_tensor::{DType, DTypeSet, Error, Result};
 use std::fmt;
 use std::sync::Arc;
-use vulkano::device::physical::{PhysicalDevice, PhysicalDeviceType};
+use vulkano::device::physical::{PhysicalDevice, PhysicalDeviceType, SubgroupFeatures};
 use vulkano::device::{Device, DeviceCreateInfo, DeviceExtensions, DeviceFeatures, Queue, QueueCreateInfo, QueueFlags};
+use vulkano::shader::ShaderStages;
 use vulkano::{DeviceSize, Version};
 
 /// What kind of hardware a device is.
@@ -174,6 +176,30 @@ pub(crate) struct FloatControls {
     pub(crate) round_half: bool,
 }
 
+/// The subgroup size for kernels whose threads exchange values by shuffles.
+///
+/// A workgroup must consist of full subgroups of a known size, and only a driver that takes a size for a requirement has them:
+/// others may run half-empty subgroups.
+fn shuffles(device: &PhysicalDevice, features: &DeviceFeatures) -> Option<u32> {
+    // For trying the other way on a device that has them.
+    if std::env::var_os("OSNOVA_VULKAN_NO_SHUFFLES").is_some() {
+        return None;
+    }
+    let properties = device.properties();
+    let compute = |stages: Option<ShaderStages>| stages.is_some_and(|stages| stages.intersects(ShaderStages::COMPUTE));
+    let size = properties.subgroup_size?;
+    let offered = features.subgroup_size_control
+        && features.compute_full_subgroups
+        && compute(properties.required_subgroup_size_stages)
+        && compute(properties.subgroup_supported_stages)
+        && properties.subgroup_supported_operations?.intersects(SubgroupFeatures::SHUFFLE);
+    let allowed = size.is_power_of_two()
+        && (properties.min_subgroup_size?..=properties.max_subgroup_size?).contains(&size)
+        && size <= THREADS
+        && THREADS / size <= properties.max_compute_workgroup_subgroups?;
+    (offered && allowed).then_some(size)
+}
+
 /// A logical device with one compute queue.
 pub(crate) struct Gpu {
     pub(crate) info: Info,
@@ -193,6 +219,8 @@ pub(crate) struct Gpu {
     /// The smallest and largest subgroup size a kernel may ask for; none if it may not.
     #[expect(dead_code, reason = "for kernels that work on whole subgroups")]
     pub(crate) subgroup_sizes: Option<(u32, u32)>,
+    /// The size of subgroups that are full and exchange values by shuffles; none where the device cannot promise them.
+    pub(crate) shuffles: Option<u32>,
 }
 
 impl fmt::Debug for Gpu {
@@ -291,6 +319,7 @@ impl Gpu {
             subgroup_sizes: (features.subgroup_size_control && features.compute_full_subgroups)
                 .then(|| properties.min_subgroup_size.zip(properties.max_subgroup_size))
                 .flatten(),
+            shuffles: shuffles(&physical, &features),
             device,
         })
     }

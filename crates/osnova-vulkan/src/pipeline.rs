@@ -125,7 +125,10 @@ impl Pipelines {
             let problem = format!("there is no shader {}", key.shader);
             Error::device(gpu.name(), problem, "This is a defect: run `cargo xtask shaders` and report it")
         })?;
-        let words = with_float_controls(bytes, &gpu.float_controls);
+        let mut words = with_float_controls(bytes, &gpu.float_controls);
+        if gpu.shuffles.is_none() {
+            words = without_shuffles(&words);
+        }
         let info = vk::ShaderModuleCreateInfo::default().code(&words);
         let mut module = vk::ShaderModule::null();
         // SAFETY: the words are SPIR-V that was validated when it was committed.
@@ -139,6 +142,7 @@ impl Pipelines {
         values.push(u32::from(!gpu.float_controls.preserve_subnormal[1]));
         values.push(u32::from(gpu.float_controls.round_half));
         values.push(if key.subgroup > 0 { key.subgroup } else { gpu.info.subgroup_size });
+        values.push(u32::from(key.subgroup > 0 && gpu.shuffles == Some(key.subgroup)));
         let own = values.len() as u32;
         values.extend_from_slice(&key.constants);
         let entries: SmallVec<[vk::SpecializationMapEntry; 16]> = (0..values.len() as u32)
@@ -237,5 +241,29 @@ fn with_float_controls(bytes: &[u8], controls: &FloatControls) -> Vec<u32> {
         changed.extend([4 << 16 | EXECUTION_MODE, *entry, mode, width]);
     }
     changed.extend_from_slice(&words[entry_end..]);
+    changed
+}
+
+/// A module that does not ask for shuffles, for devices that lack them: each becomes a copy, which `SHUFFLES = false` never reaches.
+fn without_shuffles(words: &[u32]) -> Vec<u32> {
+    const CAPABILITY: u32 = 17;
+    const GROUP_NON_UNIFORM_SHUFFLE: u32 = 65;
+    const COPY_OBJECT: u32 = 83;
+    const SHUFFLE: u32 = 345;
+    const SHUFFLE_XOR: u32 = 346;
+
+    let (header, mut rest) = words.split_at(words.len().min(5));
+    let mut changed = header.to_vec();
+    while let Some(&first) = rest.first() {
+        let (instruction, after) = rest.split_at(((first >> 16).max(1) as usize).min(rest.len()));
+        match (first & 0xffff, instruction) {
+            (CAPABILITY, [_, GROUP_NON_UNIFORM_SHUFFLE]) => {}
+            (SHUFFLE | SHUFFLE_XOR, &[_, kind, result, _, value, _]) => {
+                changed.extend([4 << 16 | COPY_OBJECT, kind, result, value]);
+            }
+            _ => changed.extend_from_slice(instruction),
+        }
+        rest = after;
+    }
     changed
 }
