@@ -221,7 +221,6 @@ impl Dispatch<'_> {
     }
 
     /// Asks for full subgroups that exchange values, where the device has them: for shaders with `workgroup.glsl`.
-    #[expect(dead_code, reason = "for kernels that reduce across a workgroup")]
     pub(crate) fn whole_subgroups(self) -> Self {
         let size = self.engine.gpu.shuffles.unwrap_or(0);
         self.subgroup(size)

@@ -5,6 +5,8 @@ pub(crate) mod elementwise;
 pub(crate) mod index;
 pub(crate) mod movement;
 pub(crate) mod optimize;
+pub(crate) mod rows;
+pub(crate) mod softmax;
 
 use osnova_tensor::{DType, Scalar};
 
