@@ -45,25 +45,17 @@ void main() {
         uint target = word(3) + row / inner * (word(1) * inner) + row % inner;
         summarise_row(size);
         COMPUTED scale = LOGARITHM ? m_ln(row_total) : divide(COMPUTED(1), row_total);
-        if (KEPT > 0) {
-            FOR_EACH_KEPT {
-                uint index = member + step * TEAM;
-                if (index < size) {
-                    result[target + index * inner] = STORE(LOGARITHM ? kept[step] - scale : kept[step] * scale);
-                }
-            }
-            continue;
-        }
-        for (uint base = member; base < size; base += TEAM * CHUNK) {
-            COMPUTED x[CHUNK];
-            [[unroll]] for (uint step = 0; step < CHUNK; step++) {
+        for (uint base = member; base < size; base += TEAM * AT_A_TIME) {
+            COMPUTED x[MOST_KEPT];
+            FOR_EACH_AT_A_TIME {
                 uint index = base + step * TEAM;
-                x[step] = index < size ? ROW_ELEMENT(index) - row_maximum : COMPUTED(0);
+                x[step] = KEPT > 0 ? kept[step] : index < size ? ROW_ELEMENT(index) - row_maximum : COMPUTED(0);
             }
-            [[unroll]] for (uint step = 0; step < CHUNK; step++) {
+            FOR_EACH_AT_A_TIME {
                 uint index = base + step * TEAM;
+                COMPUTED value = LOGARITHM ? x[step] - scale : (KEPT > 0 ? x[step] : m_exp(x[step])) * scale;
                 if (index < size) {
-                    result[target + index * inner] = STORE(LOGARITHM ? x[step] - scale : m_exp(x[step]) * scale);
+                    result[target + index * inner] = STORE(value);
                 }
             }
         }

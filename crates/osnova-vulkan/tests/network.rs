@@ -1,6 +1,6 @@
 //! Fused operations at sizes that the conformance kit does not reach: rows beyond a thread, a subgroup, a workgroup and its registers.
 
-use osnova_tensor::{DType, Device, Result, Tensor};
+use osnova_tensor::{CrossEntropy, DType, Device, Op, Real, ReductionKind, Result, Tensor};
 use osnova_vulkan::VulkanDevice;
 
 const SIZES: [usize; 8] = [1, 2, 31, 33, 100, 1000, 5000, 40_000];
@@ -110,5 +110,145 @@ fn two_runs_give_the_same_bits() -> Result<()> {
         };
         assert_eq!(run()?, run()?);
     }
+    Ok(())
+}
+
+/// The losses of samples and the gradient of their sum, by the definition of [`CrossEntropy`], both before the division of a mean; and
+/// the divisor.
+fn cross_entropy(options: &CrossEntropy, logits: &[f64], target: &[i64], weights: &[f64]) -> (Vec<f64>, Vec<f64>, f64) {
+    let classes = weights.len();
+    let smoothing = options.label_smoothing.get();
+    let (mut losses, mut gradient, mut divisor) = (Vec::new(), Vec::new(), 0.0);
+    for (row, &label) in logits.chunks(classes).zip(target) {
+        if Some(label) == options.ignore_index {
+            losses.push(0.0);
+            gradient.extend(vec![0.0; classes]);
+            continue;
+        }
+        let label = label as usize;
+        let p = softmax(row);
+        let logarithm = |class: usize| {
+            let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            row[class] - largest - row.iter().map(|x| (x - largest).exp()).sum::<f64>().ln()
+        };
+        let normal = logarithm(0) - row[0];
+        let even: f64 = (0..classes).map(|class| weights[class] * (row[class] + normal)).sum();
+        losses.push(-weights[label] * (1.0 - smoothing) * (row[label] + normal) - smoothing / classes as f64 * even);
+        let share = smoothing / classes as f64;
+        let factor = weights[label] * (1.0 - smoothing) + share * weights.iter().sum::<f64>();
+        gradient.extend((0..classes).map(|class| {
+            let hit = if class == label { weights[label] * (1.0 - smoothing) } else { 0.0 };
+            factor * p[class] - share * weights[class] - hit
+        }));
+        divisor += weights[label];
+    }
+    (losses, gradient, divisor)
+}
+
+#[test]
+fn cross_entropy_with_its_gradient() -> Result<()> {
+    let Some(device) = device() else { return Ok(()) };
+    let samples = 5;
+    for classes in SIZES {
+        for (smoothing, weighted, ignore_index) in
+            [(0.0, false, None), (0.1, true, Some(-100)), (0.1, false, None), (0.0, true, Some(0))]
+        {
+            // A class that is ignored must not be the only one.
+            let ignore_index = ignore_index.filter(|&label| label < 0 || classes > 1);
+            let logits: Vec<f64> = numbers(samples * classes, 5).into_iter().map(f64::from).collect();
+            let mut target: Vec<i64> = (0..samples).map(|sample| (sample * 7919 % classes) as i64).collect();
+            target[1] = ignore_index.unwrap_or(target[1]);
+            let weights: Vec<f64> = if weighted {
+                (0..classes).map(|class| 0.5 + (class % 3) as f64).collect()
+            } else {
+                vec![1.0; classes]
+            };
+            for (dtype, tolerance) in floats(device).filter(|&(dtype, _)| [33, 5000].contains(&classes) || dtype == DType::F32) {
+                let x = Tensor::from_vec(logits.clone(), [samples, classes], device)?.to_dtype(dtype)?;
+                let labels = Tensor::from_vec(target.clone(), [samples], device)?;
+                let w = Tensor::from_vec(weights.clone(), [classes], device)?.to_dtype(dtype)?;
+                for reduction in [ReductionKind::Mean, ReductionKind::Sum, ReductionKind::None] {
+                    let options = CrossEntropy {
+                        reduction,
+                        label_smoothing: Real::new(smoothing),
+                        ignore_index,
+                        weighted,
+                        with_gradient: true,
+                    };
+                    let (losses, gradient, divisor) = cross_entropy(&options, &values(&x)?, &target, &weights);
+                    let total: f64 = losses.iter().sum();
+                    let (value, divisor) = match reduction {
+                        ReductionKind::Mean => (vec![total / divisor], divisor),
+                        ReductionKind::Sum => (vec![total], 1.0),
+                        ReductionKind::None => (losses, 1.0),
+                    };
+                    let gradient: Vec<f64> = gradient.into_iter().map(|slope| slope / divisor).collect();
+                    let mut inputs = vec![x.clone(), labels.clone()];
+                    inputs.extend(weighted.then(|| w.clone()));
+                    let outputs = Tensor::apply(&Op::CrossEntropy(options), inputs)?;
+                    let what = format!("{dtype}, {classes} classes, {options:?}");
+                    assert_close(&values(&outputs[0])?, &value, tolerance, 1.0, &what);
+                    assert_close(&values(&outputs[1])?, &gradient, tolerance, 1e-2, &what);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn cross_entropy_of_ignored_samples_alone() -> Result<()> {
+    let Some(device) = device() else { return Ok(()) };
+    // Not even a label that is out of range, or a row without an answer, counts then.
+    for classes in [3, 300, 5000] {
+        let mut logits = numbers(2 * classes, 1);
+        logits[0] = f32::NAN;
+        let logits = Tensor::from_vec(logits, [2, classes], device)?;
+        let target = Tensor::new([-7i64, -7], device)?;
+        for reduction in [ReductionKind::Mean, ReductionKind::Sum, ReductionKind::None] {
+            let options =
+                CrossEntropy { reduction, ignore_index: Some(-7), with_gradient: true, ..CrossEntropy::default() };
+            let outputs = Tensor::apply(&Op::CrossEntropy(options), [logits.clone(), target.clone()])?;
+            let value = outputs[0].to_vec::<f32>()?;
+            assert!(value.iter().all(|&v| if reduction == ReductionKind::Mean { v.is_nan() } else { v == 0.0 }));
+            assert!(outputs[1].to_vec::<f32>()?.iter().all(|&slope| slope == 0.0));
+        }
+    }
+    Ok(())
+}
+
+/// More samples than workgroups make sums, so that each adds up several, and weights in several parts.
+#[test]
+fn cross_entropy_of_many_samples() -> Result<()> {
+    let Some(device) = device() else { return Ok(()) };
+    let (samples, classes) = (20_000, 20);
+    let logits = numbers(samples * classes, 11);
+    let target: Vec<i64> = (0..samples).map(|sample| (sample * 31 % (classes + 1)) as i64).collect();
+    let options = CrossEntropy { ignore_index: Some(classes as i64), with_gradient: true, ..CrossEntropy::default() };
+    let wide: Vec<f64> = logits.iter().map(|&x| f64::from(x)).collect();
+    let (losses, gradient, divisor) = cross_entropy(&options, &wide, &target, &vec![1.0; classes]);
+    let run = || -> Result<Vec<Vec<f64>>> {
+        let logits = Tensor::from_vec(logits.clone(), [samples, classes], device)?;
+        let target = Tensor::from_vec(target.clone(), [samples], device)?;
+        Tensor::apply(&Op::CrossEntropy(options), [logits, target])?.iter().map(values).collect()
+    };
+    let outputs = run()?;
+    assert_close(&outputs[0], &[losses.iter().sum::<f64>() / divisor], 2e-6, 1.0, "value");
+    let gradient: Vec<f64> = gradient.into_iter().map(|slope| slope / divisor).collect();
+    assert_close(&outputs[1], &gradient, 2e-6, 1e-6, "gradient");
+    assert_eq!(run()?, outputs);
+    Ok(())
+}
+
+#[test]
+fn a_wrong_label_is_told_when_the_host_waits() -> Result<()> {
+    let Some(device) = device() else { return Ok(()) };
+    let logits = Tensor::from_vec(numbers(12, 1), [3, 4], device)?;
+    for wrong in [4, -1, i64::MIN, 1 << 32] {
+        let target = Tensor::new([0, wrong, 3], device)?;
+        let error = logits.cross_entropy(&target)?.to_vec::<f32>().unwrap_err().to_string();
+        assert!(error.contains(&format!("index {wrong} is out of range for axis 1 of size 4")), "{error}");
+    }
+    assert!(logits.cross_entropy(&Tensor::new([0i64, 1, 3], device)?)?.item()?.is_finite());
     Ok(())
 }

@@ -5,7 +5,8 @@
 //   COLUMNS           neighbouring threads work on neighbouring rows; else on neighbouring elements
 //   row_sum, row_max  over the threads of a team; all threads of the workgroup come to them together
 //   FOR_EACH_ROW      the loop over rows: every team takes part in each round, those without a row with `has_row` false
-//   FOR_EACH_KEPT     the loop over what a thread keeps: element number `index` in `kept[step]`
+//   FOR_EACH_KEPT     the loop over what a thread keeps: `kept[step]` is element `team_member() + step * TEAM`
+//   FOR_EACH_AT_A_TIME the same over the AT_A_TIME elements that a thread has under way, whether rows are kept or not
 //
 // Include after workgroup.glsl.
 layout(constant_id = 11) const uint TEAM = THREADS;
@@ -16,6 +17,7 @@ const uint TEAMS = THREADS / TEAM;
 #define MOST_KEPT 16
 // Elements that a thread has under way at a time in rows too long to keep.
 #define CHUNK 8
+const uint AT_A_TIME = KEPT > 0 ? KEPT : CHUNK;
 
 COMPUTED row_sum(COMPUTED x) {
     return COLUMNS ? team_sum(x, TEAMS, THREADS) : team_sum(x, 1, TEAM);
@@ -43,3 +45,7 @@ uint team_number() {
 #define FOR_EACH_KEPT \
     [[unroll]] for (uint step = 0; step < MOST_KEPT; step++) \
         if (step < KEPT)
+
+#define FOR_EACH_AT_A_TIME \
+    [[unroll]] for (uint step = 0; step < MOST_KEPT; step++) \
+        if (step < AT_A_TIME)

@@ -3,6 +3,7 @@
 pub(crate) mod create;
 pub(crate) mod elementwise;
 pub(crate) mod index;
+pub(crate) mod losses;
 pub(crate) mod movement;
 pub(crate) mod optimize;
 pub(crate) mod rows;
