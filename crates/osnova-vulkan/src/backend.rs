@@ -1,7 +1,7 @@
 //! The backend: which kernel answers which operation.
 
 use crate::engine::Engine;
-use crate::kernels::{create, elementwise, index, losses, movement, optimize, softmax};
+use crate::kernels::{create, elementwise, index, losses, movement, normalise, optimize, softmax};
 use crate::storage::view;
 use osnova_tensor::{
     Backend, Capabilities, Device, Error, HostData, Inputs, Meta, Op, Outputs, Result, Shape, Tensor, view_layout,
@@ -32,7 +32,7 @@ impl Backend for Vulkan {
     fn claims(&self, op: &Op, _inputs: &[Tensor]) -> bool {
         match op {
             Op::Activate(_) | Op::ActivationGradient(_) | Op::Softmax { .. } | Op::LogSoftmax { .. } => true,
-            Op::CrossEntropy(_) => true,
+            Op::CrossEntropy(_) | Op::LayerNorm(_) => true,
             Op::Optimize(attributes) => optimize::knows(attributes),
             _ => false,
         }
@@ -94,6 +94,7 @@ impl Backend for Vulkan {
             }
             Op::Softmax { axis } => softmax::softmax(engine, device, last(&mut inputs)?, *axis, false, meta)?,
             Op::LogSoftmax { axis } => softmax::softmax(engine, device, last(&mut inputs)?, *axis, true, meta)?,
+            Op::LayerNorm(attributes) => normalise::layer_norm(engine, device, attributes, inputs, meta)?,
             Op::CrossEntropy(attributes) => {
                 return losses::cross_entropy(engine, device, attributes, &inputs, outputs);
             }

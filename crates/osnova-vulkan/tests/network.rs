@@ -1,6 +1,6 @@
 //! Fused operations at sizes that the conformance kit does not reach: rows beyond a thread, a subgroup, a workgroup and its registers.
 
-use osnova_tensor::{CrossEntropy, DType, Device, Op, Real, ReductionKind, Result, Tensor};
+use osnova_tensor::{CrossEntropy, DType, Device, LayerNorm, Op, Real, ReductionKind, Result, Tensor};
 use osnova_vulkan::VulkanDevice;
 
 const SIZES: [usize; 8] = [1, 2, 31, 33, 100, 1000, 5000, 40_000];
@@ -163,7 +163,9 @@ fn cross_entropy_with_its_gradient() -> Result<()> {
             } else {
                 vec![1.0; classes]
             };
-            for (dtype, tolerance) in floats(device).filter(|&(dtype, _)| [33, 5000].contains(&classes) || dtype == DType::F32) {
+            for (dtype, tolerance) in
+                floats(device).filter(|&(dtype, _)| [33, 5000].contains(&classes) || dtype == DType::F32)
+            {
                 let x = Tensor::from_vec(logits.clone(), [samples, classes], device)?.to_dtype(dtype)?;
                 let labels = Tensor::from_vec(target.clone(), [samples], device)?;
                 let w = Tensor::from_vec(weights.clone(), [classes], device)?.to_dtype(dtype)?;
@@ -250,5 +252,42 @@ fn a_wrong_label_is_told_when_the_host_waits() -> Result<()> {
         assert!(error.contains(&format!("index {wrong} is out of range for axis 1 of size 4")), "{error}");
     }
     assert!(logits.cross_entropy(&Tensor::new([0i64, 1, 3], device)?)?.item()?.is_finite());
+    Ok(())
+}
+
+#[test]
+fn layer_norm_of_long_rows() -> Result<()> {
+    let Some(device) = device() else { return Ok(()) };
+    let epsilon = 1e-3;
+    for size in SIZES {
+        for (dtype, tolerance) in floats(device).filter(|&(dtype, _)| [33, 5000].contains(&size) || dtype == DType::F32)
+        {
+            // Far from 0, so that a variance from Σ x² would cancel.
+            let x = (Tensor::from_vec(numbers(3 * size, 9), [3, size], device)? + 20.0)?.to_dtype(dtype)?;
+            let [weight, bias] =
+                [1, 2].map(|seed| Tensor::from_vec(numbers(size, seed), [size], device)?.to_dtype(dtype));
+            let (weight, bias) = (weight?, bias?);
+            let (w, b) = (values(&weight)?, values(&bias)?);
+            let mut plain = Vec::new();
+            let mut affine = Vec::new();
+            for row in values(&x)?.chunks(size) {
+                let mean = row.iter().sum::<f64>() / size as f64;
+                let variance = row.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / size as f64;
+                let start = plain.len();
+                plain.extend(row.iter().map(|x| (x - mean) / (variance + epsilon).sqrt()));
+                affine.extend(plain[start..].iter().zip(&w).zip(&b).map(|((x, w), b)| x * w + b));
+            }
+            let options = LayerNorm { axes: 1, epsilon: Real::new(epsilon), affine: false };
+            let what = format!("{dtype}, {size}");
+            // Of x about 20 the last digits are lost, in a row of one element all that there is.
+            let least = if size <= 2 { 100.0 } else { 10.0 };
+            let made = Tensor::apply(&Op::LayerNorm(options), [x.clone()])?;
+            assert_close(&values(&made[0])?, &plain, tolerance, least, &what);
+            let columns = x.t()?.contiguous()?.t()?;
+            let inputs = [columns, weight, bias];
+            let made = Tensor::apply(&Op::LayerNorm(LayerNorm { affine: true, ..options }), inputs)?;
+            assert_close(&values(&made[0])?, &affine, tolerance, 4.0 * least, &what);
+        }
+    }
     Ok(())
 }

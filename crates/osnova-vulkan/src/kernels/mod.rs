@@ -5,6 +5,7 @@ pub(crate) mod elementwise;
 pub(crate) mod index;
 pub(crate) mod losses;
 pub(crate) mod movement;
+pub(crate) mod normalise;
 pub(crate) mod optimize;
 pub(crate) mod rows;
 pub(crate) mod softmax;
