@@ -1,6 +1,10 @@
 // Made by `cargo xtask shaders`.
 static SHADERS: &[(&str, &[u8])] = &[
     ("binary_bf16", include_bytes!("binary_bf16.spv")),
+    ("binary_cross_entropy_bf16", include_bytes!("binary_cross_entropy_bf16.spv")),
+    ("binary_cross_entropy_f16", include_bytes!("binary_cross_entropy_f16.spv")),
+    ("binary_cross_entropy_f32", include_bytes!("binary_cross_entropy_f32.spv")),
+    ("binary_cross_entropy_f64", include_bytes!("binary_cross_entropy_f64.spv")),
     ("binary_f16", include_bytes!("binary_f16.spv")),
     ("binary_f32", include_bytes!("binary_f32.spv")),
     ("binary_f64", include_bytes!("binary_f64.spv")),

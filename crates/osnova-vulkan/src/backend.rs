@@ -32,7 +32,7 @@ impl Backend for Vulkan {
     fn claims(&self, op: &Op, _inputs: &[Tensor]) -> bool {
         match op {
             Op::Activate(_) | Op::ActivationGradient(_) | Op::Softmax { .. } | Op::LogSoftmax { .. } => true,
-            Op::CrossEntropy(_) | Op::LayerNorm(_) => true,
+            Op::CrossEntropy(_) | Op::BinaryCrossEntropy(_) | Op::LayerNorm(_) => true,
             Op::Optimize(attributes) => optimize::knows(attributes),
             _ => false,
         }
@@ -97,6 +97,9 @@ impl Backend for Vulkan {
             Op::LayerNorm(attributes) => normalise::layer_norm(engine, device, attributes, inputs, meta)?,
             Op::CrossEntropy(attributes) => {
                 return losses::cross_entropy(engine, device, attributes, &inputs, outputs);
+            }
+            Op::BinaryCrossEntropy(attributes) => {
+                return losses::binary_cross_entropy(engine, device, attributes, &inputs, outputs);
             }
             Op::Optimize(attributes) => return optimize::optimize(engine, device, attributes, inputs),
             _ => return Err(self.missing(op, &inputs)),

@@ -1,6 +1,8 @@
 //! Fused operations at sizes that the conformance kit does not reach: rows beyond a thread, a subgroup, a workgroup and its registers.
 
-use osnova_tensor::{CrossEntropy, DType, Device, LayerNorm, Op, Real, ReductionKind, Result, Tensor};
+use osnova_tensor::{
+    BinaryCrossEntropy, CrossEntropy, DType, Device, LayerNorm, Op, Real, ReductionKind, Result, Tensor,
+};
 use osnova_vulkan::VulkanDevice;
 
 const SIZES: [usize; 8] = [1, 2, 31, 33, 100, 1000, 5000, 40_000];
@@ -288,6 +290,39 @@ fn layer_norm_of_long_rows() -> Result<()> {
             let made = Tensor::apply(&Op::LayerNorm(LayerNorm { affine: true, ..options }), inputs)?;
             assert_close(&values(&made[0])?, &affine, tolerance, 4.0 * least, &what);
         }
+    }
+    Ok(())
+}
+
+/// More elements than workgroups make sums of at once, and logits at which e^x or ln(1 + x) would overflow or lose all digits.
+#[test]
+fn binary_cross_entropy_of_many() -> Result<()> {
+    let Some(device) = device() else { return Ok(()) };
+    let count = 1_100_000;
+    let logits: Vec<f32> = numbers(count, 3).into_iter().map(|x| x * x * x).collect();
+    let target: Vec<f32> = numbers(count, 4).into_iter().map(|x| (x + 4.0) / 8.0).collect();
+    let x = Tensor::from_vec(logits.clone(), [count], device)?;
+    let y = Tensor::from_vec(target.clone(), [count], device)?;
+    let pairs = || logits.iter().zip(&target).map(|(&x, &y)| (f64::from(x), f64::from(y)));
+    let losses: Vec<f64> = pairs().map(|(x, y)| x.max(0.0) - x * y + (-x.abs()).exp().ln_1p()).collect();
+    let slopes: Vec<f64> = pairs().map(|(x, y)| 1.0 / (1.0 + (-x).exp()) - y).collect();
+    for reduction in [ReductionKind::Mean, ReductionKind::Sum, ReductionKind::None] {
+        let run = || -> Result<Vec<Vec<f64>>> {
+            let op = Op::BinaryCrossEntropy(BinaryCrossEntropy { reduction, with_gradient: true });
+            Tensor::apply(&op, [x.clone(), y.clone()])?.iter().map(values).collect()
+        };
+        let total: f64 = losses.iter().sum();
+        let (value, divisor) = match reduction {
+            ReductionKind::Mean => (vec![total / count as f64], count as f64),
+            ReductionKind::Sum => (vec![total], 1.0),
+            ReductionKind::None => (losses.clone(), 1.0),
+        };
+        let outputs = run()?;
+        let what = format!("{reduction:?}");
+        assert_close(&outputs[0], &value, 4e-6, 1.0, &what);
+        let gradient: Vec<f64> = slopes.iter().map(|slope| slope / divisor).collect();
+        assert_close(&outputs[1], &gradient, 4e-6, 0.1 / divisor, &what);
+        assert_eq!(run()?, outputs);
     }
     Ok(())
 }

@@ -5,9 +5,12 @@
 
 use super::rows::Teams;
 use super::{scalar_words, shader};
-use crate::engine::{Engine, Place, THREADS, Words};
+use crate::engine::{ELEMENTS_PER_THREAD, Engine, Place, THREADS, Words};
 use crate::faults::Watch;
-use osnova_tensor::{CrossEntropy, DType, Device, Meta, Outputs, ReductionKind, Result, Scalar, Shape, Tensor};
+use crate::walk::Walk;
+use osnova_tensor::{
+    BinaryCrossEntropy, CrossEntropy, DType, Device, Meta, Outputs, ReductionKind, Result, Scalar, Shape, Tensor,
+};
 use smallvec::smallvec;
 
 /// Workgroups that make sums at most: enough to fill a large GPU, few enough for one workgroup to add them up in a few steps.
@@ -163,6 +166,45 @@ pub(crate) fn cross_entropy(
     slot.watch(Watch { operation: "cross_entropy", axis: 1, size: classes });
 
     let value = if summed { total(engine, device, &values, &divisor, &metas[0])? } else { values };
+    let mut outputs: Outputs = smallvec![value];
+    outputs.extend(gradient);
+    Ok(outputs)
+}
+
+pub(crate) fn binary_cross_entropy(
+    engine: &Engine,
+    device: Device,
+    attributes: &BinaryCrossEntropy,
+    inputs: &[Tensor],
+    metas: &[Meta],
+) -> Result<Outputs> {
+    let (logits, target) = (&inputs[0], &inputs[1]);
+    let dtype = logits.dtype();
+    let count = engine.count(logits.count())?;
+    let divisor = if attributes.reduction == ReductionKind::Mean { f64::from(count) } else { 1.0 };
+    let summed = attributes.reduction != ReductionKind::None;
+    let groups = count.div_ceil(THREADS * ELEMENTS_PER_THREAD).max(1);
+    let groups = if summed { groups.min(MOST_SUMS) } else { groups };
+    let values = if summed { numbers(engine, device, groups, dtype)? } else { engine.create(device, &metas[0])? };
+    let gradient = metas.get(1).map(|meta| engine.create(device, meta)).transpose()?;
+    let walk = Walk::new(logits.shape(), [logits.layout(), target.layout()]);
+    let (source, labels, values_place) = (engine.input(logits)?, engine.input(target)?, engine.output(&values)?);
+    let gradient_place = gradient.as_ref().map_or(Ok(values_place), |gradient| engine.output(gradient))?;
+    engine
+        .shader(shader!("binary_cross_entropy", dtype))
+        .constant(walk.is_linear())
+        .constant(attributes.with_gradient)
+        .constant(summed)
+        .whole_subgroups()
+        .bind(&values_place)
+        .bind(&gradient_place)
+        .bind(&source)
+        .bind(&labels)
+        .words(&[count])
+        .words(&number_words(1.0 / divisor, dtype))
+        .words(&walk.words([&source, &labels]))
+        .groups(groups)?;
+    let value = if summed { total(engine, device, &values, &Divisor::Number(divisor), &metas[0])? } else { values };
     let mut outputs: Outputs = smallvec![value];
     outputs.extend(gradient);
     Ok(outputs)
