@@ -14,7 +14,7 @@ layout(constant_id = 12) const uint KEPT = 0;
 layout(constant_id = 13) const bool COLUMNS = false;
 const uint TEAMS = THREADS / TEAM;
 
-#define MOST_KEPT 16
+#define MOST_KEPT 32
 // Elements that a thread has under way at a time in rows too long to keep.
 #define CHUNK 8
 const uint AT_A_TIME = KEPT > 0 ? KEPT : CHUNK;

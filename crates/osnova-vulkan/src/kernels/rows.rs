@@ -5,10 +5,14 @@ use crate::walk::Walk;
 use osnova_tensor::{Layout, Result, Shape, SliceRange};
 use std::ops::Range;
 
-/// Elements that a thread keeps in registers at most, as in `shaders/include/rows.glsl`.
-const MOST_KEPT: usize = 16;
-/// Elements a thread should have, so that enough loads are under way at a time and a team's last steps do not dominate.
-const FEW: usize = 4;
+/// Elements that a thread keeps in registers at most, as in `shaders/include/rows.glsl`: with what else it needs about 64 registers of
+/// f32, of which a large GPU holds four workgroups a processor.
+const MOST_KEPT: usize = 32;
+/// Elements a thread should have: 16 bytes and more under way at a time, and rows of up to 256 within a subgroup of 32, where no barrier
+/// is met.
+const FEW: usize = 8;
+/// The same where rows lie side by side: there a team of one thread meets no barrier.
+const FEW_IN_COLUMNS: usize = 16;
 /// Neighbouring rows whose elements are read together where rows lie side by side: a warp, and 64 bytes of a half type.
 const SIDE_BY_SIDE: usize = 32;
 
@@ -29,7 +33,7 @@ impl Teams {
         let threads = THREADS as usize;
         // Where rows lie side by side, first the neighbours are read together.
         let most = if inner == 1 { threads } else { threads / inner.next_power_of_two().min(SIDE_BY_SIDE) };
-        let few = if inner == 1 { FEW } else { MOST_KEPT };
+        let few = if inner == 1 { FEW } else { FEW_IN_COLUMNS };
         let team = size.div_ceil(few).next_power_of_two().min(most);
         let each = size.div_ceil(team);
         // Powers of two, so that not every size makes a pipeline of its own.
@@ -76,5 +80,32 @@ impl Rows {
             stride: row.strides()[0] as i32 as u32,
             walk: Walk::new(first.shape(), [&first]),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_element_has_its_place() {
+        for inner in [1, 2, 3, 32, 1000] {
+            for size in (1..600).chain([1000, 8192, 8193, 40_000, 1 << 20]) {
+                let Teams { team, kept, columns } = Teams::new(size, inner);
+                assert!(team.is_power_of_two() && team <= THREADS, "{size} {inner}");
+                assert!(kept == 0 || (kept * team) as usize >= size && kept as usize <= MOST_KEPT, "{size} {inner}");
+                assert!(kept > 0 || size > MOST_KEPT * team as usize, "{size} {inner}");
+                assert_eq!(columns, inner > 1);
+                // Side by side, a subgroup reads neighbours.
+                assert!(!columns || (THREADS / team) as usize >= inner.min(SIDE_BY_SIDE), "{size} {inner}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_take_few_pipelines() {
+        let mut all: Vec<Teams> = (1..10_000).map(|size| Teams::new(size, 1)).collect();
+        all.dedup();
+        assert!(all.len() <= 20, "{}", all.len());
     }
 }
