@@ -5,9 +5,9 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 // max(x, 0) − x·y + ln(1 + e^−|x|) of each logit x and its target y, and the gradient sigmoid(x) − y from the same exponential. Words: count,
-// what the gradient is multiplied by (two words), walk of logits and target. Outputs are row-major.
+// what the gradient is multiplied by and the loss divided by (two words each), walk of logits and target. Outputs are row-major.
 #define INPUTS 2
-#define WALK 3
+#define WALK 5
 #include "include/interface.glsl"
 #include "include/dtype.glsl"
 #include "include/numbers.glsl"
@@ -17,8 +17,11 @@
 #include "include/workgroup.glsl"
 
 layout(constant_id = 11) const bool GRADIENT = false;
-// A sum for each workgroup instead of a value for each element.
-layout(constant_id = 12) const bool SUMMED = false;
+// What becomes of the values: one for each element, a sum for each workgroup, or the loss itself from the only workgroup.
+layout(constant_id = 12) const uint RESULT = 0;
+#define EACH 0
+#define SUMS 1
+#define LOSS 2
 
 layout(std430, set = 0, binding = 0) writeonly buffer Values {
     STORED values[];
@@ -57,7 +60,7 @@ void main() {
             COMPUTED positive = x[step] < COMPUTED(0) ? COMPUTED(0) : x[step];
             COMPUTED value = positive - x[step] * y[step] + m_ln1p(small);
             if (index < count) {
-                if (SUMMED) {
+                if (RESULT != EACH) {
                     total += value;
                 } else {
                     values[index] = STORE(value);
@@ -69,10 +72,12 @@ void main() {
             }
         }
     }
-    if (SUMMED) {
+    if (RESULT != EACH) {
         total = workgroup_sum(total);
-        if (thread == 0) {
+        if (thread == 0 && RESULT == SUMS) {
             sums[gl_WorkGroupID.x] = total;
+        } else if (thread == 0) {
+            values[0] = STORE(divide(total, number(3)));
         }
     }
 }

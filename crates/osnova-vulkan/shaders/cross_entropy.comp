@@ -21,8 +21,11 @@
 #include "include/fault.glsl"
 
 layout(constant_id = 10) const bool GRADIENT = false;
-// A sum for each workgroup instead of a value for each sample.
-layout(constant_id = 14) const bool SUMMED = false;
+// What becomes of the values: one for each sample, a sum for each workgroup, or the loss itself from the only workgroup.
+layout(constant_id = 14) const uint RESULT = 0;
+#define EACH 0
+#define SUMS 1
+#define LOSS 2
 layout(constant_id = 15) const bool SMOOTHED = false;
 layout(constant_id = 16) const bool WEIGHTED = false;
 layout(constant_id = 17) const bool IGNORES = false;
@@ -143,7 +146,7 @@ void main() {
             loss += counts ? spread * (all * log_total - along) : COMPUTED(0);
         }
         if (member == 0 && exists) {
-            if (SUMMED) {
+            if (RESULT != EACH) {
                 total += loss;
             } else {
                 values[sample_number] = STORE(loss);
@@ -155,10 +158,12 @@ void main() {
             write_gradient(sample_number * classes, size, label.x, factor, SMOOTHED ? spread : COMPUTED(0), keep, share);
         }
     }
-    if (SUMMED) {
+    if (RESULT != EACH) {
         total = workgroup_sum(total);
-        if (thread_number() == 0) {
+        if (thread_number() == 0 && RESULT == SUMS) {
             sums[gl_WorkGroupID.x] = total;
+        } else if (thread_number() == 0) {
+            values[0] = STORE(divide(total, divisor));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Cross-entropies, with the gradient from the same pass over the logits.
 //!
-//! A mean or a sum is made in two steps: each workgroup adds up the losses of its samples, and one workgroup adds up these sums. How many
+//! A mean or a sum is made in two steps: each workgroup adds up the losses of its samples, and one workgroup adds up these sums (or makes the loss
+//! itself where it is the only one). How many
 //! there are depends on the shapes alone, so that two runs give the same bits.
 
 use super::rows::Teams;
@@ -19,6 +20,38 @@ const MOST_SUMS: u32 = 1024;
 const MOST_PARTS: u32 = THREADS;
 /// Samples a thread should have there.
 const SAMPLES_PER_THREAD: u32 = 8;
+
+/// What becomes of the values of samples, numbered as in the shaders.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// They are the loss.
+    Each,
+    /// Each workgroup makes a sum.
+    Sums,
+    /// The only workgroup makes the loss.
+    Loss,
+}
+
+impl Outcome {
+    /// Of values that would take `groups` workgroups; and how many these are to be.
+    fn new(reduction: ReductionKind, groups: u32) -> (Self, u32) {
+        match (reduction, groups) {
+            (ReductionKind::None, _) => (Self::Each, groups.max(1)),
+            (_, 0 | 1) => (Self::Loss, 1),
+            _ => (Self::Sums, groups.min(MOST_SUMS)),
+        }
+    }
+
+    /// Where the values go.
+    fn values(self, engine: &Engine, device: Device, groups: u32, loss: &Meta) -> Result<Tensor> {
+        if self == Self::Sums { numbers(engine, device, groups, loss.dtype) } else { engine.create(device, loss) }
+    }
+
+    /// The loss from what the workgroups made.
+    fn loss(self, engine: &Engine, device: Device, values: Tensor, divisor: &Divisor, meta: &Meta) -> Result<Tensor> {
+        if self == Self::Sums { total(engine, device, &values, divisor, meta) } else { Ok(values) }
+    }
+}
 
 /// What a mean is divided by.
 enum Divisor {
@@ -126,11 +159,9 @@ pub(crate) fn cross_entropy(
         Divisor::Number(f64::from(samples))
     };
 
-    let summed = attributes.reduction != ReductionKind::None;
     let teams = Teams::new(classes, 1);
-    let groups = teams.groups(samples).max(1);
-    let groups = if summed { groups.min(MOST_SUMS) } else { groups };
-    let values = if summed { numbers(engine, device, groups, dtype)? } else { engine.create(device, &metas[0])? };
+    let (outcome, groups) = Outcome::new(attributes.reduction, teams.groups(samples));
+    let values = outcome.values(engine, device, groups, &metas[0])?;
     let gradient = metas.get(1).map(|meta| engine.create(device, meta)).transpose()?;
     let values_place = engine.output(&values)?;
     let gradient_place = gradient.as_ref().map_or(Ok(values_place), |gradient| engine.output(gradient))?;
@@ -139,7 +170,7 @@ pub(crate) fn cross_entropy(
     let dispatch = engine.shader(shader!("cross_entropy", dtype)).constant(attributes.with_gradient);
     let mut dispatch = teams
         .constants(dispatch)
-        .constant(summed)
+        .constant(outcome as u32)
         .constant(smoothing > 0.0)
         .constant(attributes.weighted)
         .constant(attributes.ignore_index.is_some())
@@ -165,8 +196,7 @@ pub(crate) fn cross_entropy(
     dispatch.groups(groups)?;
     slot.watch(Watch { operation: "cross_entropy", axis: 1, size: classes });
 
-    let value = if summed { total(engine, device, &values, &divisor, &metas[0])? } else { values };
-    let mut outputs: Outputs = smallvec![value];
+    let mut outputs: Outputs = smallvec![outcome.loss(engine, device, values, &divisor, &metas[0])?];
     outputs.extend(gradient);
     Ok(outputs)
 }
@@ -182,10 +212,8 @@ pub(crate) fn binary_cross_entropy(
     let dtype = logits.dtype();
     let count = engine.count(logits.count())?;
     let divisor = if attributes.reduction == ReductionKind::Mean { f64::from(count) } else { 1.0 };
-    let summed = attributes.reduction != ReductionKind::None;
-    let groups = count.div_ceil(THREADS * ELEMENTS_PER_THREAD).max(1);
-    let groups = if summed { groups.min(MOST_SUMS) } else { groups };
-    let values = if summed { numbers(engine, device, groups, dtype)? } else { engine.create(device, &metas[0])? };
+    let (outcome, groups) = Outcome::new(attributes.reduction, count.div_ceil(THREADS * ELEMENTS_PER_THREAD));
+    let values = outcome.values(engine, device, groups, &metas[0])?;
     let gradient = metas.get(1).map(|meta| engine.create(device, meta)).transpose()?;
     let walk = Walk::new(logits.shape(), [logits.layout(), target.layout()]);
     let (source, labels, values_place) = (engine.input(logits)?, engine.input(target)?, engine.output(&values)?);
@@ -194,7 +222,7 @@ pub(crate) fn binary_cross_entropy(
         .shader(shader!("binary_cross_entropy", dtype))
         .constant(walk.is_linear())
         .constant(attributes.with_gradient)
-        .constant(summed)
+        .constant(outcome as u32)
         .whole_subgroups()
         .bind(&values_place)
         .bind(&gradient_place)
@@ -202,10 +230,11 @@ pub(crate) fn binary_cross_entropy(
         .bind(&labels)
         .words(&[count])
         .words(&number_words(1.0 / divisor, dtype))
+        .words(&number_words(divisor, dtype))
         .words(&walk.words([&source, &labels]))
         .groups(groups)?;
-    let value = if summed { total(engine, device, &values, &Divisor::Number(divisor), &metas[0])? } else { values };
-    let mut outputs: Outputs = smallvec![value];
+    let divisor = Divisor::Number(divisor);
+    let mut outputs: Outputs = smallvec![outcome.loss(engine, device, values, &divisor, &metas[0])?];
     outputs.extend(gradient);
     Ok(outputs)
 }
