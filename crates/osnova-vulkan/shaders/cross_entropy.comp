@@ -67,23 +67,16 @@ COMPUTED class_weight(uint index) {
 
 // Σ w and Σ w·(x − M), over the classes.
 void summarise_weights(uint size, out COMPUTED all, out COMPUTED along) {
-    uint member = team_member();
     all = COMPUTED(0);
     along = COMPUTED(0);
-    if (KEPT > 0) {
-        FOR_EACH_KEPT {
-            uint index = member + step * TEAM;
+    for (uint base = team_member(); base < size; base += TEAM * AT_A_TIME) {
+        FOR_EACH_AT_A_TIME {
+            uint index = base + step * TEAM;
             if (index < size) {
                 COMPUTED weight = class_weight(index);
                 all += weight;
-                along += weight * kept[step];
+                along += weight * (KEPT > 0 ? kept[step] : ROW_ELEMENT(index) - row_maximum);
             }
-        }
-    } else {
-        for (uint index = member; index < size; index += TEAM) {
-            COMPUTED weight = class_weight(index);
-            all += weight;
-            along += weight * (ROW_ELEMENT(index) - row_maximum);
         }
     }
     all = WEIGHTED ? row_sum(all) : number(17);

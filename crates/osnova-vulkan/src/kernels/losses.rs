@@ -1,8 +1,7 @@
 //! Cross-entropies, with the gradient from the same pass over the logits.
 //!
-//! A mean or a sum is made in two steps: each workgroup adds up the losses of its samples, and one workgroup adds up these sums (or makes the loss
-//! itself where it is the only one). How many
-//! there are depends on the shapes alone, so that two runs give the same bits.
+//! A mean or a sum is made in two steps: each workgroup adds up the losses of its samples, and one workgroup adds up these sums. Where there
+//! is only one workgroup, it makes the loss at once. How many there are depends on the shapes alone, so that two runs give the same bits.
 
 use super::rows::Teams;
 use super::{scalar_words, shader};
