@@ -4,7 +4,7 @@
 //   KEPT              elements that each of them keeps in registers, MOST_KEPT at most; 0 where rows are too long for that
 //   COLUMNS           neighbouring threads work on neighbouring rows; else on neighbouring elements
 //   row_sum, row_max  over the threads of a team; all threads of the workgroup come to them together
-//   FOR_EACH_ROW      the loop over rows: every team takes part in each round, those without a row with `has_row` false
+//   FOR_EACH_ROW      the loop over rows: every team takes part in each round, also those that are left without a row
 //   FOR_EACH_KEPT     the loop over what a thread keeps: `kept[step]` is element `team_member() + step * TEAM`
 //   FOR_EACH_AT_A_TIME the same over the AT_A_TIME elements that a thread has under way, whether rows are kept or not
 //
@@ -15,8 +15,8 @@ layout(constant_id = 13) const bool COLUMNS = false;
 const uint TEAMS = THREADS / TEAM;
 
 #define MOST_KEPT 32
-// Elements that a thread has under way at a time in rows too long to keep.
-#define CHUNK 8
+// Elements that a thread has under way at a time in rows too long to keep: there may be few such rows, and so few workgroups.
+#define CHUNK 16
 const uint AT_A_TIME = KEPT > 0 ? KEPT : CHUNK;
 
 COMPUTED row_sum(COMPUTED x) {

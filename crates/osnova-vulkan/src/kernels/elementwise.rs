@@ -47,7 +47,7 @@ fn repeated(tensor: &Tensor, meta: &Meta) -> Layout {
 }
 
 /// Whether the output may take an input's place: the same shape and dtype, row-major, the last handle.
-pub(crate) fn reusable(tensor: &mut Tensor, meta: &Meta) -> bool {
+pub(super) fn reusable(tensor: &mut Tensor, meta: &Meta) -> bool {
     *tensor.shape() == meta.shape && tensor.dtype() == meta.dtype && tensor.layout().is_contiguous() && is_last(tensor)
 }
 
