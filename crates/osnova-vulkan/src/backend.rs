@@ -2,7 +2,9 @@
 
 use crate::engine::Engine;
 use crate::kernels::reduce::{self, Method};
-use crate::kernels::{argreduce, create, cumsum, elementwise, index, movement, sort};
+use crate::kernels::{
+    argreduce, create, cumsum, elementwise, index, losses, movement, normalise, optimize, softmax, sort,
+};
 use crate::storage::view;
 use osnova_tensor::{
     Backend, Capabilities, Device, Error, HostData, Inputs, Meta, Op, Outputs, Result, Shape, Tensor, view_layout,
@@ -31,10 +33,13 @@ impl Backend for Vulkan {
     }
 
     fn claims(&self, op: &Op, _inputs: &[Tensor]) -> bool {
-        matches!(
-            op,
-            Op::Activate(_) | Op::ActivationGradient(_) | Op::Mean { .. } | Op::Variance { .. } | Op::LogSumExp { .. }
-        )
+        match op {
+            Op::Activate(_) | Op::ActivationGradient(_) | Op::Softmax { .. } | Op::LogSoftmax { .. } => true,
+            Op::Mean { .. } | Op::Variance { .. } | Op::LogSumExp { .. } => true,
+            Op::CrossEntropy(_) | Op::BinaryCrossEntropy(_) | Op::LayerNorm(_) => true,
+            Op::Optimize(attributes) => optimize::knows(attributes),
+            _ => false,
+        }
     }
 
     fn upload(&self, device: Device, data: HostData, shape: Shape) -> Result<Tensor> {
@@ -111,6 +116,16 @@ impl Backend for Vulkan {
                 let output = last(&mut inputs)?;
                 elementwise::activation_gradient(engine, device, *kind, last(&mut inputs)?, output, meta)?
             }
+            Op::Softmax { axis } => softmax::softmax(engine, device, last(&mut inputs)?, *axis, false, meta)?,
+            Op::LogSoftmax { axis } => softmax::softmax(engine, device, last(&mut inputs)?, *axis, true, meta)?,
+            Op::LayerNorm(attributes) => normalise::layer_norm(engine, device, attributes, inputs, meta)?,
+            Op::CrossEntropy(attributes) => {
+                return losses::cross_entropy(engine, device, attributes, &inputs, outputs);
+            }
+            Op::BinaryCrossEntropy(attributes) => {
+                return losses::binary_cross_entropy(engine, device, attributes, &inputs, outputs);
+            }
+            Op::Optimize(attributes) => return optimize::optimize(engine, device, attributes, inputs),
             _ => return Err(self.missing(op, &inputs)),
         };
         Ok(smallvec![output])

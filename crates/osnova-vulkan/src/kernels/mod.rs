@@ -5,8 +5,13 @@ pub(crate) mod create;
 pub(crate) mod cumsum;
 pub(crate) mod elementwise;
 pub(crate) mod index;
+pub(crate) mod losses;
 pub(crate) mod movement;
+pub(crate) mod normalise;
+pub(crate) mod optimize;
 pub(crate) mod reduce;
+pub(crate) mod rows;
+pub(crate) mod softmax;
 pub(crate) mod sort;
 
 use osnova_tensor::{DType, Scalar};
