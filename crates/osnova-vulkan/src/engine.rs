@@ -46,6 +46,11 @@ impl Engine {
         Ok(Box::leak(Box::new(Self { gpu, pool, stream, pipelines, faults, name: gpu.name() })))
     }
 
+    /// How many pipelines were made.
+    pub(crate) fn pipelines(&self) -> usize {
+        self.pipelines.count()
+    }
+
     /// A new row-major tensor with any contents.
     pub(crate) fn create(&self, device: Device, meta: &Meta) -> Result<Tensor> {
         let bytes = (meta.shape.count() as u64).checked_mul(meta.dtype.size() as u64);
@@ -203,18 +208,21 @@ pub(crate) struct Dispatch<'e> {
 
 impl Dispatch<'_> {
     /// The next of the shader's own specialisation constants, `FIRST_CONSTANT` on.
+    #[inline]
     pub(crate) fn constant(mut self, value: impl Into<u32>) -> Self {
         self.key.constants.push(value.into());
         self
     }
 
     /// The next binding.
+    #[inline]
     pub(crate) fn bind(mut self, place: &Place) -> Self {
         self.bound.push(place.bound);
         self
     }
 
     /// The next words of metadata.
+    #[inline]
     pub(crate) fn words(mut self, words: &[u32]) -> Self {
         self.words.extend_from_slice(words);
         self
@@ -232,9 +240,10 @@ impl Dispatch<'_> {
         let engine = self.engine;
         debug_assert!(self.bound.len() < BINDINGS as usize, "the last binding is the spill buffer");
         self.key.spilled = self.words.len() > crate::pipeline::PUSH_WORDS;
-        let pipeline = engine.pipelines.get(self.key)?;
+        let pipeline = engine.pipelines.get(&self.key)?;
         let groups = groups.clamp(1, engine.gpu.max_groups.min(u32::from(u16::MAX)));
         engine.stream.dispatch(&Work {
+            shader: self.key.shader,
             pipeline,
             layout: engine.pipelines.layout(),
             bound: &self.bound,

@@ -1,7 +1,7 @@
 //! What the conformance kit does not reach: limits, long metadata, many threads, late errors.
 
 use osnova_tensor::{Device, Error, Result, SliceRange, Tensor};
-use osnova_vulkan::{VulkanDevice, available};
+use osnova_vulkan::VulkanDevice;
 use std::thread;
 
 /// The first device; none where there is no Vulkan and nobody insists on it.
@@ -36,7 +36,7 @@ fn a_chain_of_operations() -> Result<()> {
 #[test]
 fn devices_are_listed_with_their_limits() -> Result<()> {
     let Some(device) = device() else { return Ok(()) };
-    let first = &available()?[0];
+    let first = &Device::available()?[0];
     assert_eq!(first.dtypes, device.capabilities().dtypes);
     assert!(first.max_tensor_bytes >= 1 << 27, "{first}");
     assert!(device.capabilities().asynchronous);
@@ -114,7 +114,7 @@ fn a_wrong_index_is_told_when_the_host_waits() -> Result<()> {
 #[test]
 fn tensors_over_the_binding_limit() -> Result<()> {
     let Some(device) = device() else { return Ok(()) };
-    let limit = available()?[0].max_tensor_bytes;
+    let limit = Device::available()?[0].max_tensor_bytes;
     if limit > 1 << 28 {
         eprintln!("SKIPPED: this device shows kernels tensors of {limit} bytes, more than a test should hold");
         return Ok(());
@@ -139,7 +139,7 @@ fn tensors_over_the_binding_limit() -> Result<()> {
 #[test]
 fn out_of_memory() -> Result<()> {
     let Some(device) = device() else { return Ok(()) };
-    let memory = available()?[0].memory as usize;
+    let memory = Device::available()?[0].memory as usize;
     let error = Tensor::full([memory / 4, 8], 1.0f32, osnova_tensor::DType::F32, device).unwrap_err();
     assert!(matches!(*error, Error::Device { .. }), "{error}");
     assert_eq!(Tensor::new([1.0f32], device)?.to_vec::<f32>()?, [1.0]);
