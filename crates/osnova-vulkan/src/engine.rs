@@ -2,7 +2,7 @@
 
 use crate::faults::{Faults, SLOT_WORDS, SLOTS, Slot};
 use crate::gpu::Gpu;
-use crate::memory::{Allocator, Block, Placement, Pool};
+use crate::memory::{Allocator, Block, Placement, Pool, Source};
 use crate::pipeline::{BINDINGS, Key, Pipelines};
 use crate::storage::{Storage, block};
 use crate::stream::{Access, Bound, Stream, Work};
@@ -39,7 +39,12 @@ pub(crate) struct Place {
 impl Engine {
     pub(crate) fn open(index: usize) -> Result<&'static Self> {
         let gpu: &'static Gpu = Box::leak(Box::new(Gpu::open(index)?));
-        let pool: &'static Pool = Box::leak(Box::new(Pool::new(Allocator::new(gpu.device.clone()))));
+        Self::new(gpu, Allocator::new(gpu.device.clone()))
+    }
+
+    /// On a device, with buffers from somewhere.
+    pub(crate) fn new(gpu: &'static Gpu, source: impl Source + 'static) -> Result<&'static Self> {
+        let pool: &'static Pool = Box::leak(Box::new(Pool::new(source)));
         let pipelines = Pipelines::new(gpu)?;
         let stream = Stream::new(gpu, pool, pipelines.set_layout())?;
         let faults = Faults::new(stream.take((SLOTS * SLOT_WORDS * 4) as u64, Placement::Readback)?);

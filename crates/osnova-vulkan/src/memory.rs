@@ -347,4 +347,63 @@ mod tests {
         pool.trim();
         assert_eq!((pool.used(), pool.pooled()), (0, 0));
     }
+
+    /// vulkano's allocator up to a limit: software drivers have no limit that a test could reach in peace.
+    struct Limited {
+        inner: Allocator,
+        left: Arc<AtomicU64>,
+    }
+
+    struct Refund(#[expect(dead_code, reason = "is dropped")] Box<dyn Send + Sync>, Arc<AtomicU64>, u64);
+
+    impl Drop for Refund {
+        fn drop(&mut self) {
+            self.1.fetch_add(self.2, Ordering::Relaxed);
+        }
+    }
+
+    impl Source for Limited {
+        fn allocate(&self, size: u64, placement: Placement) -> Result<Memory, Shortage> {
+            let enough = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(size));
+            enough.map_err(|_| Shortage::OutOfMemory)?;
+            let Memory { handle, size, placement, mapped, _owner } = self.inner.allocate(size, placement)?;
+            Ok(Memory { handle, size, placement, mapped, _owner: Box::new(Refund(_owner, self.left.clone(), size)) })
+        }
+    }
+
+    /// Until memory is used up, then on with what is given back, in other sizes too.
+    #[test]
+    fn a_full_device_goes_on_once_tensors_are_dropped() {
+        use crate::{backend::Vulkan, engine::Engine, gpu::Gpu};
+        use osnova_tensor::{DType, Device, Error, Tensor};
+        let gpu = match Gpu::open(0) {
+            Ok(gpu) => Box::leak(Box::new(gpu)),
+            Err(error) if std::env::var_os("OSNOVA_REQUIRE_VULKAN").is_some() => panic!("{error}"),
+            Err(error) => return eprintln!("SKIPPED, for want of a Vulkan device: {error}"),
+        };
+        let limited = Limited { inner: Allocator::new(gpu.device.clone()), left: Arc::new(AtomicU64::new(64 << 20)) };
+        let engine = Engine::new(gpu, limited).unwrap();
+        let device = Device::intern(Vulkan(engine));
+        let ones = |mebibytes: usize| Tensor::ones([mebibytes << 18], DType::F32, device);
+        let mut tensors = Vec::new();
+        let error = loop {
+            match ones(4) {
+                Ok(tensor) => tensors.push(tensor),
+                Err(error) => break error,
+            }
+        };
+        assert!((14..=16).contains(&tensors.len()), "{} tensors of 4 MiB in 64", tensors.len());
+        assert!(matches!(*error, Error::Device { .. }) && error.to_string().contains("out of memory"), "{error}");
+        assert!(error.to_string().contains("in use"), "{error}");
+        // What was there still is.
+        assert_eq!(tensors[0].narrow(0, 7, 2).unwrap().to_vec::<f32>().unwrap(), [1.0; 2]);
+        // The pool holds buffers of 4 MiB: one of 24 takes the memory of several.
+        tensors.truncate(4);
+        let large = ones(24).unwrap();
+        assert_eq!(large.narrow(0, 100, 1).unwrap().to_vec::<f32>().unwrap(), [1.0]);
+        assert!(ones(32).is_err());
+        drop((large, tensors));
+        assert!(ones(32).is_ok());
+        device.synchronize().unwrap();
+    }
 }

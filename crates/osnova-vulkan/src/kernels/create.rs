@@ -32,6 +32,8 @@ pub(crate) fn full(engine: &Engine, device: Device, value: Scalar, meta: &Meta) 
 
 /// Made on the host: the steps are f64, which few GPUs compute quickly and some not at all.
 pub(crate) fn arange(engine: &Engine, device: Device, start: Scalar, step: Scalar, meta: &Meta) -> Result<Tensor> {
+    // First: what the device cannot hold, the host should not try to make.
+    let output = engine.create(device, meta)?;
     let indices = 0..meta.shape.count();
     let data = if meta.dtype.is_float() {
         let (start, step) = (start.to_f64(), step.to_f64());
@@ -46,7 +48,8 @@ pub(crate) fn arange(engine: &Engine, device: Device, start: Scalar, step: Scala
             _ => HostData::U8(values.map(|value| value as u8).collect()),
         }
     };
-    upload(engine, device, &data, meta)
+    engine.write(&output, data.as_bytes())?;
+    Ok(output)
 }
 
 /// Made on the host from the same stream as everywhere, then uploaded.
@@ -57,6 +60,7 @@ pub(crate) fn random(
     stream: Stream,
     meta: &Meta,
 ) -> Result<Tensor> {
+    let output = engine.create(device, meta)?;
     let count = meta.shape.count();
     let data = if meta.dtype == DType::F64 {
         let mut values = vec![0.0; count];
@@ -72,11 +76,6 @@ pub(crate) fn random(
             _ => HostData::F32(values),
         }
     };
-    upload(engine, device, &data, meta)
-}
-
-fn upload(engine: &Engine, device: Device, data: &HostData, meta: &Meta) -> Result<Tensor> {
-    let output = engine.create(device, meta)?;
     engine.write(&output, data.as_bytes())?;
     Ok(output)
 }
