@@ -61,7 +61,7 @@ impl fmt::Display for Info {
             DType::ALL.into_iter().filter(|&dtype| self.dtypes.contains(dtype)).map(DType::name).collect();
         write!(
             f,
-            "vulkan:{} {} ({:?}, {}, Vulkan {}.{}), {} MiB, tensors up to {} MiB, subgroups of {}, {}",
+            "vulkan:{} {} ({:?}, {}, Vulkan {}.{}), {} MiB, tensors up to {} MiB, subgroups of {}, {} KiB shared, {}{}",
             self.index,
             self.name,
             self.kind,
@@ -71,7 +71,9 @@ impl fmt::Display for Info {
             self.memory >> 20,
             self.max_tensor_bytes >> 20,
             self.subgroup_size,
-            dtypes.join(" ")
+            self.shared_memory >> 10,
+            dtypes.join(" "),
+            if self.cooperative_matrix { ", cooperative matrices" } else { "" }
         )
     }
 }

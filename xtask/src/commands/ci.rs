@@ -51,9 +51,9 @@ fn vulkan_again(cases: &str, variables: &[(&str, &str)]) -> Result<()> {
     run_command(tests.env("PROPTEST_CASES", cases).envs(variables.iter().copied()))
 }
 
-/// Where the validation layers fail the first wrong call or missing barrier.
+/// Where the validation layers end the program at the first wrong call or missing barrier.
 fn validate_vulkan() -> Result<()> {
-    vulkan_again("16", &[("OSNOVA_VULKAN_VALIDATION", "1")])
+    vulkan_again("16", &[("OSNOVA_VULKAN_VALIDATION", "abort")])
 }
 
 /// Where kernels must do without what many devices lack, on the smallest subgroups that there are.
