@@ -22,6 +22,7 @@
 //! | `VK_ICD_FILENAMES` | which drivers the loader offers (the loader's own variable) |
 
 mod backend;
+mod commands;
 mod engine;
 mod faults;
 mod gpu;

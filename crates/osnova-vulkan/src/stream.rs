@@ -6,8 +6,9 @@
 //! A barrier stands where a dispatch touches what was written since the last barrier, or writes what was read. Nothing is
 //! assumed about earlier batches: each begins with a barrier.
 
+use crate::commands::Commands;
 use crate::gpu::Gpu;
-use crate::hazards::{self, Hazards};
+use crate::hazards;
 use crate::instance;
 use crate::memory::{Memory, Placement, Pool, Shortage};
 use crate::pipeline::{BINDINGS, PUSH_WORDS, SPILL_BINDING};
@@ -65,20 +66,6 @@ pub(crate) struct Work<'a> {
     pub(crate) bound: &'a [Bound],
     pub(crate) words: &'a [u32],
     pub(crate) groups: u32,
-}
-
-/// A command buffer with what belongs to it, to be used again.
-struct Commands {
-    pool: vk::CommandPool,
-    buffer: vk::CommandBuffer,
-    /// Where the device has no push descriptors: a set for each dispatch.
-    descriptors: vk::DescriptorPool,
-    /// What was touched since the last barrier.
-    hazards: Hazards,
-    /// The shaders dispatched, to name them should the device be lost.
-    shaders: Vec<&'static str>,
-    /// Host-visible buffers to give back when the batch is done.
-    staging: Vec<Memory>,
 }
 
 /// A batch that is being recorded or runs.
@@ -243,7 +230,7 @@ impl Stream {
         });
         if conflict {
             batch.barriers += 1;
-            self.barrier(&mut batch.commands);
+            batch.commands.barrier(self.gpu);
         }
         for bound in work.bound {
             batch.bytes += bound.size;
@@ -384,7 +371,7 @@ impl Stream {
         let hazards = &batch.commands.hazards;
         if hazards.conflict(source, false) || hazards.conflict(target, true) {
             batch.barriers += 1;
-            self.barrier(&mut batch.commands);
+            batch.commands.barrier(self.gpu);
         }
         batch.commands.hazards.note(source, false);
         batch.commands.hazards.note(target, true);
@@ -393,57 +380,6 @@ impl Stream {
         let region = vk::BufferCopy { src_offset: offset, dst_offset: at, size };
         // SAFETY: the command buffer is recording and both buffers hold the range.
         unsafe { (self.gpu.device.fns().v1_0.cmd_copy_buffer)(batch.commands.buffer, source, target, 1, &region) };
-    }
-
-    /// Everything after waits for everything before.
-    fn barrier(&self, commands: &mut Commands) {
-        commands.hazards.clear();
-        let stages = vk::PipelineStageFlags::COMPUTE_SHADER | vk::PipelineStageFlags::TRANSFER;
-        let barrier = vk::MemoryBarrier::default()
-            .src_access_mask(vk::AccessFlags::SHADER_WRITE | vk::AccessFlags::TRANSFER_WRITE)
-            .dst_access_mask(
-                vk::AccessFlags::SHADER_READ
-                    | vk::AccessFlags::SHADER_WRITE
-                    | vk::AccessFlags::TRANSFER_READ
-                    | vk::AccessFlags::TRANSFER_WRITE,
-            );
-        // SAFETY: the command buffer is recording.
-        unsafe {
-            (self.gpu.device.fns().v1_0.cmd_pipeline_barrier)(
-                commands.buffer,
-                stages,
-                stages,
-                vk::DependencyFlags::empty(),
-                1,
-                &barrier,
-                0,
-                ptr::null(),
-                0,
-                ptr::null(),
-            );
-        }
-    }
-
-    /// Makes what was written so far visible to the host, once the batch is done.
-    fn show_host(&self, batch: &Batch) {
-        let barrier = vk::MemoryBarrier::default()
-            .src_access_mask(vk::AccessFlags::TRANSFER_WRITE | vk::AccessFlags::SHADER_WRITE)
-            .dst_access_mask(vk::AccessFlags::HOST_READ);
-        // SAFETY: the command buffer is recording.
-        unsafe {
-            (self.gpu.device.fns().v1_0.cmd_pipeline_barrier)(
-                batch.commands.buffer,
-                vk::PipelineStageFlags::TRANSFER | vk::PipelineStageFlags::COMPUTE_SHADER,
-                vk::PipelineStageFlags::HOST,
-                vk::DependencyFlags::empty(),
-                1,
-                &barrier,
-                0,
-                ptr::null(),
-                0,
-                ptr::null(),
-            );
-        }
     }
 
     /// The batch that is being recorded, begun if there is none.
@@ -460,14 +396,11 @@ impl Stream {
             }
             let mut commands = match state.spare.pop() {
                 Some(commands) => commands,
-                None => self.commands()?,
+                None => Commands::new(self.gpu, MAX_DISPATCHES)
+                    .map_err(|error| self.failed("making a command buffer", error))?,
             };
-            let info = vk::CommandBufferBeginInfo::default().flags(vk::CommandBufferUsageFlags::ONE_TIME_SUBMIT);
-            // SAFETY: the command buffer is new or was reset after its work was done.
-            unsafe { (self.gpu.device.fns().v1_0.begin_command_buffer)(commands.buffer, &info) }
-                .result()
-                .map_err(|error| self.failed("beginning a command buffer", error))?;
-            self.barrier(&mut commands);
+            commands.begin(self.gpu).map_err(|error| self.failed("beginning a command buffer", error))?;
+            commands.barrier(self.gpu);
             state.batch = Some(Batch {
                 commands,
                 length: 0,
@@ -481,39 +414,6 @@ impl Stream {
             });
         }
         state.batch.as_mut().ok_or_else(|| self.lost("no batch"))
-    }
-
-    fn commands(&self) -> Result<Commands> {
-        let functions = self.gpu.device.fns();
-        let device = self.gpu.device.handle();
-        let info = vk::CommandPoolCreateInfo::default()
-            .flags(vk::CommandPoolCreateFlags::TRANSIENT)
-            .queue_family_index(self.gpu.queue_family);
-        let mut pool = vk::CommandPool::null();
-        // SAFETY: the queue family is the one the device was opened with.
-        unsafe { (functions.v1_0.create_command_pool)(device, &info, ptr::null(), &mut pool) }
-            .result()
-            .map_err(|error| self.failed("making a command pool", error))?;
-        let info = vk::CommandBufferAllocateInfo::default().command_pool(pool).command_buffer_count(1);
-        let mut buffer = vk::CommandBuffer::null();
-        // SAFETY: the pool is new; there is room for the one buffer asked for.
-        unsafe { (functions.v1_0.allocate_command_buffers)(device, &info, &mut buffer) }
-            .result()
-            .map_err(|error| self.failed("allocating a command buffer", error))?;
-        let mut descriptors = vk::DescriptorPool::null();
-        if !self.gpu.push_descriptors {
-            // One more for a dispatch that finds the batch full of copies.
-            let sets = MAX_DISPATCHES as u32 + 1;
-            let sizes =
-                [vk::DescriptorPoolSize { ty: vk::DescriptorType::STORAGE_BUFFER, descriptor_count: sets * BINDINGS }];
-            let info = vk::DescriptorPoolCreateInfo::default().max_sets(sets).pool_sizes(&sizes);
-            // SAFETY: the structure is complete.
-            unsafe { (functions.v1_0.create_descriptor_pool)(device, &info, ptr::null(), &mut descriptors) }
-                .result()
-                .map_err(|error| self.failed("making a descriptor pool", error))?;
-        }
-        let (hazards, shaders, staging) = (Hazards::new(), Vec::with_capacity(MAX_DISPATCHES), Vec::new());
-        Ok(Commands { pool, buffer, descriptors, hazards, shaders, staging })
     }
 
     fn submit_if_due(&self, state: &mut State) -> Result<()> {
@@ -539,7 +439,7 @@ impl Stream {
         let Some(batch) = state.batch.take() else { return Ok(state.submitted) };
         let functions = self.gpu.device.fns();
         if batch.reports {
-            self.show_host(&batch);
+            batch.commands.show_host(self.gpu);
         }
         // SAFETY: the command buffer is recording.
         let ended = unsafe { (functions.v1_0.end_command_buffer)(batch.commands.buffer) };
@@ -602,20 +502,7 @@ impl Stream {
             let mut commands = batch.commands;
             let staging = commands.staging.drain(..);
             staging.chain(batch.spill.map(|(memory, _)| memory)).for_each(|memory| self.pool.give(memory));
-            commands.shaders.clear();
-            let functions = self.gpu.device.fns();
-            let device = self.gpu.device.handle();
-            // SAFETY: the batch is done, so its commands and descriptor sets are not in use.
-            unsafe {
-                let reset =
-                    (functions.v1_0.reset_command_pool)(device, commands.pool, vk::CommandPoolResetFlags::empty());
-                reset.result().map_err(|error| self.failed("resetting a command pool", error))?;
-                if !self.gpu.push_descriptors {
-                    let flags = vk::DescriptorPoolResetFlags::empty();
-                    let reset = (functions.v1_0.reset_descriptor_pool)(device, commands.descriptors, flags);
-                    reset.result().map_err(|error| self.failed("resetting a descriptor pool", error))?;
-                }
-            }
+            commands.reset(self.gpu).map_err(|error| self.failed("making a command buffer ready again", error))?;
             state.spare.push(commands);
         }
         Ok(())
