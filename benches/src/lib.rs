@@ -3,4 +3,5 @@
 //! They are those of the PyTorch and JAX programs that `cargo xtask compare` runs beside: same shapes, losses, optimizers.
 #![forbid(unsafe_code)]
 
+pub mod device;
 pub mod workloads;

@@ -31,7 +31,7 @@ pub const ALL: &[Workload] = &[
     Workload { name: "vae_step_b128", repeats: 100, warm_up: 8, prepare: vae_step },
 ];
 
-fn normal<const N: usize>(shape: [usize; N], device: Device) -> Result<Tensor> {
+pub(crate) fn normal<const N: usize>(shape: [usize; N], device: Device) -> Result<Tensor> {
     Tensor::normal(shape, 0.0, 1.0, DType::F32, &Generator::new(0), device)
 }
 

@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod commands;
+mod gauge;
 mod links;
 mod process;
 mod race;
+mod report;
 
 use std::process::ExitCode;
 

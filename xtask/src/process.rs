@@ -86,11 +86,12 @@ pub(crate) struct Steps {
     task: &'static str,
     start: Instant,
     done: Vec<(&'static str, Duration)>,
+    skipped: Vec<(&'static str, &'static str)>,
 }
 
 impl Steps {
     pub(crate) fn new(task: &'static str) -> Self {
-        Self { task, start: Instant::now(), done: Vec::new() }
+        Self { task, start: Instant::now(), done: Vec::new(), skipped: Vec::new() }
     }
 
     /// Does one step; an error names it.
@@ -111,14 +112,24 @@ impl Steps {
         }
     }
 
-    /// Prints the durations and the closing line.
+    /// Notes a step that cannot be done here, and what would let it.
+    pub(crate) fn skip(&mut self, name: &'static str, advice: &'static str) {
+        println!("==> {}: {name} SKIPPED", self.task);
+        self.skipped.push((name, advice));
+    }
+
+    /// Prints the durations, what was skipped, and the closing line.
     pub(crate) fn finish(self) {
         println!();
         for (name, took) in &self.done {
             println!("{:>12}  {name}", duration(*took));
         }
         let total = duration(self.start.elapsed());
-        println!("{}: all passed in {total}", self.task);
+        for (name, advice) in &self.skipped {
+            println!("     SKIPPED  {name}: {advice}");
+        }
+        let all = if self.skipped.is_empty() { "all" } else { "all others" };
+        println!("{}: {all} passed in {total}", self.task);
     }
 }
 

@@ -39,7 +39,7 @@ impl Times {
 }
 
 /// The `name seconds` lines of a run.
-fn parse(printed: &str) -> BTreeMap<String, f64> {
+pub(crate) fn parse(printed: &str) -> BTreeMap<String, f64> {
     let mut times = BTreeMap::new();
     for line in printed.lines() {
         let mut words = line.split_whitespace();
@@ -111,29 +111,13 @@ pub(crate) fn memory_table<'a>(workload: &str, runners: impl IntoIterator<Item =
 }
 
 /// Three significant digits, as the peers' README writes them.
-fn milliseconds(seconds: Option<f64>) -> String {
+pub(crate) fn milliseconds(seconds: Option<f64>) -> String {
     let Some(seconds) = seconds else {
         return "–".to_owned();
     };
     let value = seconds * 1e3;
     let decimals = (2.0 - value.log10().floor()).clamp(0.0, 6.0) as usize;
     format!("{value:.decimals$}")
-}
-
-/// A page with the report between its markers. A page without markers keeps all it has and gets the
-/// report at its end; without a page the report makes one.
-pub(crate) fn place_report(page: Option<&str>, report: &str) -> String {
-    const BEGIN: &str = "<!-- compare:begin -->";
-    const END: &str = "<!-- compare:end -->";
-    let block = format!("{BEGIN}\n{}\n{END}", report.trim_end());
-    let Some(page) = page else {
-        return format!("# Performance\n\n{block}\n");
-    };
-    let parts = page.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    match parts {
-        Some((before, after)) => format!("{before}{block}{after}"),
-        None => format!("{}\n\n{block}\n", page.trim_end()),
-    }
 }
 
 #[cfg(test)]
@@ -209,18 +193,5 @@ mod tests {
         ours.peak_memory = Some(30 << 20);
         let text = memory_table("mlp", [&ours, &runner("JAX", &[], &[])]);
         assert!(text.ends_with("| Osnova | 30 |\n| JAX | – |\n"), "{text}");
-    }
-
-    #[test]
-    fn a_report_replaces_the_former_one_and_nothing_else() {
-        let first = place_report(None, "one\n");
-        assert!(first.starts_with("# Performance\n"));
-        let page = format!("Prose before.\n{first}Prose after.\n");
-        let second = place_report(Some(&page), "two\n");
-        assert_eq!(second, page.replace("\none\n", "\ntwo\n"));
-
-        let appended = place_report(Some("No markers.\n"), "one");
-        assert!(appended.starts_with("No markers.\n\n<!-- compare:begin -->\none\n"), "{appended}");
-        assert_eq!(place_report(Some(&appended), "one"), appended);
     }
 }

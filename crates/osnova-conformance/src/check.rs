@@ -36,8 +36,39 @@ pub(crate) fn download(tensor: &Tensor) -> std::result::Result<HostData, String>
     guarded(|| tensor.to_host())?.map_err(|error| format!("the values could not be read: {error}"))
 }
 
+/// The first dtype among a case's inputs and outputs that the device does not have: an index, a condition, a comparison's result.
+pub(crate) fn missing(device: Device, case: &Case) -> Option<DType> {
+    let supported = device.capabilities().dtypes;
+    let inputs = case.metas();
+    let outputs = infer(&case.op, &inputs).unwrap_or_default();
+    inputs.iter().chain(&outputs).map(|meta| meta.dtype).find(|&dtype| !supported.contains(dtype))
+}
+
+/// Whether a composite was refused because a step of its decomposition needs a dtype that the device does not have.
+fn missing_within(device: Device, op: &Op, problem: &str) -> bool {
+    let supported = device.capabilities().dtypes;
+    let lacks = |dtype: &DType| !supported.contains(*dtype) && problem.contains(&format!("needs {dtype}, which"));
+    op.is_composite() && DType::ALL.iter().any(lacks)
+}
+
+/// What needs a dtype that the device lacks is refused, and the error says so.
+fn refused_for_want_of(device: Device, case: &Case, dtype: DType) -> Verdict {
+    let run = || {
+        let inputs = case.inputs.iter().map(|input| Ok(input.place(device)?.tensor)).collect::<Result<Inputs>>()?;
+        device.apply(&case.op, inputs).map(drop)
+    };
+    match guarded(run)? {
+        Ok(()) => Err(format!("it needs {dtype}, which is not among the capabilities, and was not refused")),
+        Err(error) if error.to_string().contains(dtype.name()) => Ok(()),
+        Err(error) => Err(format!("the refusal does not name {dtype}, which the device lacks: {error}")),
+    }
+}
+
 /// The case on the device against the oracle.
 pub(crate) fn against_oracle(device: Device, settings: &Settings, case: &Case) -> Verdict {
+    if let Some(dtype) = missing(device, case) {
+        return refused_for_want_of(device, case, dtype);
+    }
     let logical = case.inputs.iter().map(|input| input.logical()).collect::<Result<Vec<_>>>();
     let logical = logical.map_err(|error| error.to_string())?;
     let metas = infer(&case.op, &case.metas()).map_err(|error| format!("inference refused it: {error}"))?;
@@ -51,7 +82,10 @@ pub(crate) fn against_oracle(device: Device, settings: &Settings, case: &Case) -
     }
 
     // The results are right.
-    let outputs = apply(device, &case.op, placed.iter().map(|input| input.tensor.clone()).collect())?;
+    let outputs = match apply(device, &case.op, placed.iter().map(|input| input.tensor.clone()).collect()) {
+        Err(problem) if missing_within(device, &case.op, &problem) => return untouched(case, &placed),
+        outputs => outputs?,
+    };
     let values = read(device, &outputs, &metas)?;
     right(case, &logical, &values, settings)?;
     untouched(case, &placed)?;

@@ -3,8 +3,8 @@
 use osnova_conformance::{Report, Settings};
 use osnova_reference::{Number, Reference, ReferenceDevice};
 use osnova_tensor::{
-    Backend, Binary, Capabilities, DType, Device, HostData, Inputs, Layout, Meta, Op, Outputs, Reduction, Result,
-    Shape, Tensor, Unary, Wrapper, view,
+    Backend, Binary, Capabilities, DType, DTypeSet, Device, HostData, Inputs, Layout, Meta, Op, Outputs, Reduction,
+    Result, Shape, Tensor, Unary, Wrapper, view,
 };
 use std::panic;
 use std::sync::{Arc, Mutex};
@@ -162,6 +162,7 @@ enum Fault {
 #[derive(Debug)]
 struct Careless {
     fault: Fault,
+    dtypes: DTypeSet,
     calls: Mutex<u64>,
 }
 
@@ -187,7 +188,7 @@ impl Backend for Careless {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new(osnova_tensor::DTypeSet::of(&[DType::F64, DType::I64, DType::Bool]))
+        Capabilities::new(self.dtypes)
     }
 
     fn upload(&self, device: Device, data: HostData, shape: Shape) -> Result<Tensor> {
@@ -244,7 +245,20 @@ impl Backend for Careless {
 }
 
 fn careless(fault: Fault) -> Device {
-    Device::intern(Careless { fault, calls: Mutex::new(0) })
+    let dtypes = DTypeSet::of(&[DType::F64, DType::I64, DType::Bool]);
+    Device::intern(Careless { fault, dtypes, calls: Mutex::new(0) })
+}
+
+/// No truth values and no indices: what needs them is refused, and that is no fault.
+#[test]
+fn a_device_of_one_dtype_passes() {
+    let dtypes = DTypeSet::of(&[DType::F64]);
+    let device = Device::intern(Careless { fault: Fault::None, dtypes, calls: Mutex::new(0) });
+    let settings = Settings::default().cases(16);
+    use osnova_conformance::{bad_input, elementwise, indexing, reductions, special_values};
+    for family in [elementwise, indexing, reductions, special_values, bad_input] {
+        family(device, &settings).assert();
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::faults::{Faults, SLOT_WORDS, SLOTS, Slot};
 use crate::gpu::Gpu;
-use crate::memory::{Allocator, Block, Placement, Pool};
+use crate::memory::{Allocator, Block, Placement, Pool, Source};
 use crate::pipeline::{BINDINGS, Key, Pipelines};
 use crate::storage::{Storage, block};
 use crate::stream::{Access, Bound, Stream, Work};
@@ -39,11 +39,21 @@ pub(crate) struct Place {
 impl Engine {
     pub(crate) fn open(index: usize) -> Result<&'static Self> {
         let gpu: &'static Gpu = Box::leak(Box::new(Gpu::open(index)?));
-        let pool: &'static Pool = Box::leak(Box::new(Pool::new(Allocator::new(gpu.device.clone()))));
+        Self::new(gpu, Allocator::new(gpu.device.clone()))
+    }
+
+    /// On a device, with buffers from somewhere.
+    pub(crate) fn new(gpu: &'static Gpu, source: impl Source + 'static) -> Result<&'static Self> {
+        let pool: &'static Pool = Box::leak(Box::new(Pool::new(source)));
         let pipelines = Pipelines::new(gpu)?;
         let stream = Stream::new(gpu, pool, pipelines.set_layout())?;
         let faults = Faults::new(stream.take((SLOTS * SLOT_WORDS * 4) as u64, Placement::Readback)?);
         Ok(Box::leak(Box::new(Self { gpu, pool, stream, pipelines, faults, name: gpu.name() })))
+    }
+
+    /// How many pipelines were made.
+    pub(crate) fn pipelines(&self) -> usize {
+        self.pipelines.count()
     }
 
     /// A new row-major tensor with any contents.
@@ -204,18 +214,21 @@ pub(crate) struct Dispatch<'e> {
 
 impl Dispatch<'_> {
     /// The next of the shader's own specialisation constants, `FIRST_CONSTANT` on.
+    #[inline]
     pub(crate) fn constant(mut self, value: impl Into<u32>) -> Self {
         self.key.constants.push(value.into());
         self
     }
 
     /// The next binding.
+    #[inline]
     pub(crate) fn bind(mut self, place: &Place) -> Self {
         self.bound.push(place.bound);
         self
     }
 
     /// The next words of metadata.
+    #[inline]
     pub(crate) fn words(mut self, words: &[u32]) -> Self {
         self.words.extend_from_slice(words);
         self
@@ -238,9 +251,10 @@ impl Dispatch<'_> {
         let engine = self.engine;
         debug_assert!(self.bound.len() < BINDINGS as usize, "the last binding is the spill buffer");
         self.key.spilled = self.words.len() > crate::pipeline::PUSH_WORDS;
-        let pipeline = engine.pipelines.get(self.key)?;
+        let pipeline = engine.pipelines.get(&self.key)?;
         let groups = groups.clamp(1, engine.gpu.max_groups.min(u32::from(u16::MAX)));
         engine.stream.dispatch(&Work {
+            shader: self.key.shader,
             pipeline,
             layout: engine.pipelines.layout(),
             bound: &self.bound,

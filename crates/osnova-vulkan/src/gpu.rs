@@ -2,6 +2,7 @@
 
 use crate::engine::THREADS;
 use crate::instance::instance;
+use crate::without::{Offer, without};
 use osnova_tensor::{DType, DTypeSet, Error, Result};
 use std::fmt;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ pub enum Kind {
     Other,
 }
 
-/// A Vulkan device of this machine, and what it can do. See [`available`].
+/// A Vulkan device of this machine, and what it can do. See [`VulkanDevice::available`](crate::VulkanDevice::available).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Info {
@@ -62,7 +63,7 @@ impl fmt::Display for Info {
             DType::ALL.into_iter().filter(|&dtype| self.dtypes.contains(dtype)).map(DType::name).collect();
         write!(
             f,
-            "vulkan:{} {} ({:?}, {}, Vulkan {}.{}), {} MiB, tensors up to {} MiB, subgroups of {}, {}",
+            "vulkan:{} {} ({:?}, {}, Vulkan {}.{}), {} MiB, tensors up to {} MiB, subgroups of {}, {} KiB shared, {}{}",
             self.index,
             self.name,
             self.kind,
@@ -72,17 +73,16 @@ impl fmt::Display for Info {
             self.memory >> 20,
             self.max_tensor_bytes >> 20,
             self.subgroup_size,
-            dtypes.join(" ")
+            self.shared_memory >> 10,
+            dtypes.join(" "),
+            if self.cooperative_matrix { ", cooperative matrices" } else { "" }
         )
     }
 }
 
-/// The Vulkan devices of this machine: cards first, software drivers last. Empty if none is fit for computing.
-///
-/// # Errors
-/// There is no Vulkan loader, or no driver answers.
-pub fn available() -> Result<Vec<Info>> {
-    Ok(candidates()?.iter().enumerate().map(|(index, device)| info(index, device)).collect())
+/// The Vulkan devices of this machine, as [`VulkanDevice::available`](crate::VulkanDevice::available) tells them.
+pub(crate) fn available() -> Result<Vec<Info>> {
+    candidates()?.iter().enumerate().map(|(index, device)| Ok(info(index, device, &offer(device)?))).collect()
 }
 
 /// The devices that can run the backend, in the order of their numbers.
@@ -122,7 +122,52 @@ fn kind(device: &PhysicalDevice) -> Kind {
     }
 }
 
-fn info(index: usize, device: &PhysicalDevice) -> Info {
+/// All that the backend has a use for.
+pub(crate) fn wanted() -> Offer {
+    Offer {
+        extensions: DeviceExtensions {
+            khr_push_descriptor: true,
+            khr_cooperative_matrix: true,
+            ext_shader_atomic_float: true,
+            ext_subgroup_size_control: true,
+            khr_portability_subset: true,
+            ..DeviceExtensions::empty()
+        },
+        features: DeviceFeatures {
+            timeline_semaphore: true,
+            storage_buffer16_bit_access: true,
+            storage_buffer8_bit_access: true,
+            shader_float16: true,
+            shader_int8: true,
+            shader_int16: true,
+            shader_int64: true,
+            shader_float64: true,
+            shader_subgroup_extended_types: true,
+            shader_buffer_int64_atomics: true,
+            shader_buffer_float32_atomic_add: true,
+            subgroup_size_control: true,
+            compute_full_subgroups: true,
+            vulkan_memory_model: true,
+            vulkan_memory_model_device_scope: true,
+            cooperative_matrix: true,
+            ..DeviceFeatures::empty()
+        },
+    }
+}
+
+/// What is enabled on a device: what is wanted, there, and not left out by the environment.
+fn offer(device: &PhysicalDevice) -> Result<Offer> {
+    let Offer { extensions, features } = wanted();
+    let mut extensions = extensions.intersection(device.supported_extensions());
+    let mut features = features.intersection(device.supported_features());
+    let cooperative = extensions.khr_cooperative_matrix && features.cooperative_matrix && features.vulkan_memory_model;
+    extensions.khr_cooperative_matrix = cooperative;
+    features.cooperative_matrix = cooperative;
+    features.shader_buffer_float32_atomic_add &= extensions.ext_shader_atomic_float;
+    without(Offer { extensions, features })
+}
+
+fn info(index: usize, device: &PhysicalDevice, offer: &Offer) -> Info {
     let properties = device.properties();
     let version = device.api_version();
     let heaps = &device.memory_properties().memory_heaps;
@@ -133,19 +178,14 @@ fn info(index: usize, device: &PhysicalDevice) -> Info {
         kind: kind(device),
         driver: driver.into_iter().flatten().collect::<Vec<_>>().join(" "),
         api_version: (version.major, version.minor),
-        dtypes: dtypes(device.supported_features()),
+        dtypes: dtypes(&offer.features),
         memory: heaps.iter().map(|heap| heap.size).max().unwrap_or(0),
         max_tensor_bytes: u64::from(properties.max_storage_buffer_range),
         subgroup_size: properties.subgroup_size.unwrap_or(1),
         shared_memory: properties.max_compute_shared_memory_size,
-        cooperative_matrix: cooperative(device),
+        cooperative_matrix: offer.features.cooperative_matrix,
         subnormals: properties.shader_denorm_preserve_float32.unwrap_or(false),
     }
-}
-
-fn cooperative(device: &PhysicalDevice) -> bool {
-    let features = device.supported_features();
-    device.supported_extensions().khr_cooperative_matrix && features.cooperative_matrix && features.vulkan_memory_model
 }
 
 fn dtypes(features: &DeviceFeatures) -> DTypeSet {
@@ -241,41 +281,14 @@ impl Gpu {
             return Err(Error::device(
                 name,
                 problem,
-                "Install the GPU's driver (package mesa-vulkan-drivers holds a software one); `osnova_vulkan::available()` lists what there is",
+                "Install the GPU's driver (package mesa-vulkan-drivers holds a software one); `Device::available()` lists what there is",
             ));
         }
         let physical = devices.swap_remove(index);
-        let info = info(index, &physical);
+        let offer = offer(&physical)?;
+        let info = info(index, &physical, &offer);
+        let Offer { extensions, features } = offer;
         let queue_family = compute_family(&physical).unwrap_or(0);
-        let supported = *physical.supported_extensions();
-        let cooperative = cooperative(&physical);
-        let extensions = supported.intersection(&DeviceExtensions {
-            khr_push_descriptor: true,
-            khr_cooperative_matrix: cooperative,
-            ext_shader_atomic_float: true,
-            ext_subgroup_size_control: true,
-            khr_portability_subset: true,
-            ..DeviceExtensions::empty()
-        });
-        let features = physical.supported_features().intersection(&DeviceFeatures {
-            timeline_semaphore: true,
-            storage_buffer16_bit_access: true,
-            storage_buffer8_bit_access: true,
-            shader_float16: true,
-            shader_int8: true,
-            shader_int16: true,
-            shader_int64: true,
-            shader_float64: true,
-            shader_subgroup_extended_types: true,
-            shader_buffer_int64_atomics: true,
-            shader_buffer_float32_atomic_add: extensions.ext_shader_atomic_float,
-            subgroup_size_control: true,
-            compute_full_subgroups: true,
-            vulkan_memory_model: true,
-            vulkan_memory_model_device_scope: true,
-            cooperative_matrix: cooperative,
-            ..DeviceFeatures::empty()
-        });
         let created = Device::new(
             physical.clone(),
             DeviceCreateInfo {
@@ -308,9 +321,7 @@ impl Gpu {
             info,
             queue,
             queue_family,
-            // The variable is for trying the other way on a device that has both.
-            push_descriptors: extensions.khr_push_descriptor
-                && std::env::var_os("OSNOVA_VULKAN_DESCRIPTOR_SETS").is_none(),
+            push_descriptors: extensions.khr_push_descriptor,
             float_controls,
             alignment: properties.min_storage_buffer_offset_alignment.as_devicesize().max(16),
             max_groups: properties.max_compute_work_group_count[0],

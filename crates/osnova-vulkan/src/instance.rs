@@ -1,6 +1,7 @@
 //! The Vulkan loader and instance: one for the program.
 
 use osnova_tensor::{Error, Result};
+use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use vulkano::VulkanLibrary;
 use vulkano::instance::debug::{
@@ -18,9 +19,32 @@ fn complaints() -> MutexGuard<'static, Vec<String>> {
     COMPLAINTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What happens with a complaint of the validation layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Validation {
+    /// The layers are not asked.
+    Off,
+    /// It is the error of the next call that waits.
+    Error,
+    /// The program ends at once: so that no test can pass that caused one, not even at its very end.
+    Abort,
+}
+
+impl Validation {
+    /// What `OSNOVA_VULKAN_VALIDATION` says, read once.
+    fn chosen() -> Self {
+        static CHOSEN: OnceLock<Validation> = OnceLock::new();
+        *CHOSEN.get_or_init(|| match std::env::var("OSNOVA_VULKAN_VALIDATION").as_deref() {
+            Err(_) | Ok("" | "0") => Self::Off,
+            Ok("abort") => Self::Abort,
+            Ok(_) => Self::Error,
+        })
+    }
+}
+
 /// Whether `OSNOVA_VULKAN_VALIDATION` asks for the validation layers.
 pub(crate) fn validating() -> bool {
-    std::env::var_os("OSNOVA_VULKAN_VALIDATION").is_some_and(|value| !value.is_empty() && value != "0")
+    Validation::chosen() != Validation::Off
 }
 
 /// The first complaint of the validation layers since the last call, as an error.
@@ -90,7 +114,11 @@ fn messenger() -> DebugUtilsMessengerCreateInfo {
     // SAFETY: the callback makes no Vulkan calls.
     let callback = unsafe {
         DebugUtilsMessengerCallback::new(|_, _, data| {
-            eprintln!("vulkan validation: {}", data.message);
+            // Past what captures the output of tests.
+            let _ = writeln!(std::io::stderr(), "vulkan validation: {}", data.message);
+            if Validation::chosen() == Validation::Abort {
+                std::process::abort();
+            }
             complaints().push(data.message.to_owned());
         })
     };

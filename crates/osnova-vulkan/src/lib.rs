@@ -17,31 +17,56 @@
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `OSNOVA_VULKAN_VALIDATION=1` | run under the validation layers, with synchronisation validation; a complaint is an error |
-//! | `OSNOVA_VULKAN_DESCRIPTOR_SETS=1` | do without push descriptors although the device has them |
+//! | `OSNOVA_VULKAN_VALIDATION=1` | run under the validation layers, with synchronisation validation; a complaint is an error at the next wait, or with the value `abort` the end of the program |
+//! | `OSNOVA_VULKAN_WITHOUT=f64,f16` | pretend that the device lacks these: `f16` (and bf16), `f16-arithmetic`, `f64`, `i8` (u8 and bool), `i16`, `i64`, `atomic-i64`, `atomic-float`, `cooperative-matrix`, `push-descriptors`, `subgroup-sizes` |
 //! | `VK_ICD_FILENAMES` | which drivers the loader offers (the loader's own variable) |
 
 mod backend;
+mod commands;
 mod engine;
 mod faults;
 mod gpu;
+mod hash;
+mod hazards;
 mod instance;
 mod kernels;
 mod memory;
 mod pipeline;
 mod shaders;
+mod statistics;
 mod storage;
 mod stream;
 mod walk;
+mod without;
 
-pub use gpu::{Info, Kind, available};
+pub use gpu::{Info, Kind};
+pub use statistics::{Statistics, statistics};
 
+use engine::Engine;
 use osnova_tensor::{Device, Result};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Vulkan devices.
 pub trait VulkanDevice: Sized {
-    /// The Vulkan device of this number, as [`available`] lists them: 0 is a discrete GPU if there is one. Two calls
+    /// The Vulkan devices of this machine with their limits: cards first, software drivers last. Empty if none is fit for computing.
+    ///
+    /// ```no_run
+    /// use osnova_tensor::Device;
+    /// use osnova_vulkan::VulkanDevice;
+    ///
+    /// for device in Device::available()? {
+    ///     println!("{device}");
+    /// }
+    /// # Ok::<(), Box<osnova_tensor::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// There is no Vulkan loader, or no driver answers.
+    fn available() -> Result<Vec<Info>> {
+        gpu::available()
+    }
+
+    /// The Vulkan device of this number, as [`available`](Self::available) lists them: 0 is a discrete GPU if there is one. Two calls
     /// with one number give the same device.
     ///
     /// # Errors
@@ -51,13 +76,25 @@ pub trait VulkanDevice: Sized {
 
 impl VulkanDevice for Device {
     fn vulkan(index: usize) -> Result<Device> {
-        static KNOWN: Mutex<Vec<(usize, Device)>> = Mutex::new(Vec::new());
-        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(&(_, device)) = known.iter().find(|(number, _)| *number == index) {
-            return Ok(device);
+        let mut opened = opened();
+        if let Some(known) = opened.iter().find(|known| known.index == index) {
+            return Ok(known.device);
         }
-        let device = Device::intern(backend::Vulkan(engine::Engine::open(index)?));
-        known.push((index, device));
+        let engine = Engine::open(index)?;
+        let device = Device::intern(backend::Vulkan(engine));
+        opened.push(Opened { index, device, engine });
         Ok(device)
     }
+}
+
+/// A device that somebody asked for.
+struct Opened {
+    index: usize,
+    device: Device,
+    engine: &'static Engine,
+}
+
+fn opened() -> MutexGuard<'static, Vec<Opened>> {
+    static OPENED: Mutex<Vec<Opened>> = Mutex::new(Vec::new());
+    OPENED.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,8 +4,8 @@
 //! So a buffer that a dropped tensor leaves may be handed out at once: whoever gets it records later. Only buffers
 //! that the host touches (staging) must wait for the timeline, and [`crate::stream`] sees to that.
 
+use crate::hash::Table;
 use ash::vk;
-use std::collections::HashMap;
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -176,9 +176,10 @@ impl Source for Allocator {
 /// Buffers by size, those in use and those waiting to be used again.
 pub(crate) struct Pool {
     source: Box<dyn Source>,
-    free: Mutex<HashMap<(Placement, u64), Vec<Memory>>>,
+    free: Mutex<Table<(Placement, u64), Vec<Memory>>>,
     used: AtomicU64,
     pooled: AtomicU64,
+    allocations: AtomicU64,
 }
 
 impl fmt::Debug for Pool {
@@ -192,26 +193,25 @@ const SMALLEST: u64 = 256;
 /// Up to here sizes double; above, eight steps lead to the next power of two.
 const COARSE: u64 = 1 << 20;
 
-/// The size of the buffer that serves a request.
-fn class(bytes: u64) -> u64 {
+/// The size of the buffer that serves a request; none if it cannot be counted.
+fn class(bytes: u64) -> Option<u64> {
     let bytes = bytes.max(SMALLEST);
-    match bytes {
-        ..=COARSE => bytes.next_power_of_two(),
-        _ => bytes.next_multiple_of((bytes.next_power_of_two() >> 4).max(1)),
-    }
+    let power = bytes.checked_next_power_of_two()?;
+    if bytes <= COARSE { Some(power) } else { bytes.checked_next_multiple_of(power >> 4) }
 }
 
 impl Pool {
     pub(crate) fn new(source: impl Source + 'static) -> Self {
         Self {
             source: Box::new(source),
-            free: Mutex::new(HashMap::new()),
+            free: Mutex::default(),
             used: AtomicU64::new(0),
             pooled: AtomicU64::new(0),
+            allocations: AtomicU64::new(0),
         }
     }
 
-    fn free(&self) -> MutexGuard<'_, HashMap<(Placement, u64), Vec<Memory>>> {
+    fn free(&self) -> MutexGuard<'_, Table<(Placement, u64), Vec<Memory>>> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -225,16 +225,25 @@ impl Pool {
         self.pooled.load(Ordering::Relaxed)
     }
 
+    /// How often the driver was asked for a buffer.
+    pub(crate) fn allocations(&self) -> u64 {
+        self.allocations.load(Ordering::Relaxed)
+    }
+
     /// A buffer of at least `bytes` bytes with any contents.
     pub(crate) fn take(&self, bytes: u64, placement: Placement) -> Result<Memory, Shortage> {
-        let size = class(bytes);
+        let size = class(bytes).ok_or(Shortage::OutOfMemory)?;
         let found = self.free().get_mut(&(placement, size)).and_then(Vec::pop);
         let memory = match found {
             Some(memory) => {
                 self.pooled.fetch_sub(memory.size, Ordering::Relaxed);
                 memory
             }
-            None => self.source.allocate(size, placement)?,
+            None => {
+                let memory = self.source.allocate(size, placement)?;
+                self.allocations.fetch_add(1, Ordering::Relaxed);
+                memory
+            }
         };
         self.used.fetch_add(memory.size, Ordering::Relaxed);
         Ok(memory)
@@ -247,7 +256,7 @@ impl Pool {
         self.free().entry((memory.placement, memory.size)).or_default().push(memory);
     }
 
-    /// Gives the memory of buffers that nobody uses back to the system. The device must be idle.
+    /// Gives the memory of buffers that nobody uses back to the system. The device must be idle, and nothing may be recorded meanwhile.
     pub(crate) fn trim(&self) {
         let free = std::mem::take(&mut *self.free());
         self.pooled.fetch_sub(free.values().flatten().map(|memory| memory.size).sum(), Ordering::Relaxed);
@@ -297,11 +306,12 @@ mod tests {
 
     #[test]
     fn sizes_recur_and_waste_little() {
-        assert_eq!(class(0), 256);
-        assert_eq!(class(257), 512);
-        assert_eq!(class(COARSE), COARSE);
+        assert_eq!(class(0), Some(256));
+        assert_eq!(class(257), Some(512));
+        assert_eq!(class(COARSE), Some(COARSE));
+        assert_eq!(class(u64::MAX), None);
         for bytes in [COARSE + 1, 3 << 20, 5_000_001, 1 << 30, (1 << 30) + 1] {
-            let size = class(bytes);
+            let size = class(bytes).unwrap();
             assert!(size >= bytes && size <= bytes + bytes / 4, "{bytes} in {size}");
         }
     }
@@ -336,5 +346,64 @@ mod tests {
         pool.give(memory);
         pool.trim();
         assert_eq!((pool.used(), pool.pooled()), (0, 0));
+    }
+
+    /// vulkano's allocator up to a limit: software drivers have no limit that a test could reach in peace.
+    struct Limited {
+        inner: Allocator,
+        left: Arc<AtomicU64>,
+    }
+
+    struct Refund(#[expect(dead_code, reason = "is dropped")] Box<dyn Send + Sync>, Arc<AtomicU64>, u64);
+
+    impl Drop for Refund {
+        fn drop(&mut self) {
+            self.1.fetch_add(self.2, Ordering::Relaxed);
+        }
+    }
+
+    impl Source for Limited {
+        fn allocate(&self, size: u64, placement: Placement) -> Result<Memory, Shortage> {
+            let enough = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(size));
+            enough.map_err(|_| Shortage::OutOfMemory)?;
+            let Memory { handle, size, placement, mapped, _owner } = self.inner.allocate(size, placement)?;
+            Ok(Memory { handle, size, placement, mapped, _owner: Box::new(Refund(_owner, self.left.clone(), size)) })
+        }
+    }
+
+    /// Until memory is used up, then on with what is given back, in other sizes too.
+    #[test]
+    fn a_full_device_goes_on_once_tensors_are_dropped() {
+        use crate::{backend::Vulkan, engine::Engine, gpu::Gpu};
+        use osnova_tensor::{DType, Device, Error, Tensor};
+        let gpu = match Gpu::open(0) {
+            Ok(gpu) => Box::leak(Box::new(gpu)),
+            Err(error) if std::env::var_os("OSNOVA_REQUIRE_VULKAN").is_some() => panic!("{error}"),
+            Err(error) => return eprintln!("SKIPPED, for want of a Vulkan device: {error}"),
+        };
+        let limited = Limited { inner: Allocator::new(gpu.device.clone()), left: Arc::new(AtomicU64::new(64 << 20)) };
+        let engine = Engine::new(gpu, limited).unwrap();
+        let device = Device::intern(Vulkan(engine));
+        let ones = |mebibytes: usize| Tensor::ones([mebibytes << 18], DType::F32, device);
+        let mut tensors = Vec::new();
+        let error = loop {
+            match ones(4) {
+                Ok(tensor) => tensors.push(tensor),
+                Err(error) => break error,
+            }
+        };
+        assert!((14..=16).contains(&tensors.len()), "{} tensors of 4 MiB in 64", tensors.len());
+        assert!(matches!(*error, Error::Device { .. }) && error.to_string().contains("out of memory"), "{error}");
+        assert!(error.to_string().contains("in use"), "{error}");
+        // What was there still is.
+        assert_eq!(tensors[0].narrow(0, 7, 2).unwrap().to_vec::<f32>().unwrap(), [1.0; 2]);
+        // The pool holds buffers of 4 MiB: one of 24 takes the memory of several.
+        tensors.truncate(4);
+        let large = ones(24).unwrap();
+        assert_eq!(large.narrow(0, 100, 1).unwrap().to_vec::<f32>().unwrap(), [1.0]);
+        assert!(ones(32).is_err());
+        drop((large, tensors));
+        assert!(ones(32).is_ok());
+        device.synchronize().unwrap();
     }
 }

@@ -5,14 +5,14 @@
 //! device decides; the kernel's own begin at [`FIRST_CONSTANT`].
 
 use crate::gpu::{FloatControls, Gpu};
+use crate::hash::Table;
 use crate::shaders;
 use ash::vk;
 use osnova_tensor::{Error, Result};
 use smallvec::SmallVec;
-use std::collections::HashMap;
 use std::ffi::CStr;
 use std::ptr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use vulkano::VulkanObject;
 
 /// Storage buffers a shader can see.
@@ -43,7 +43,7 @@ pub(crate) struct Pipelines {
     set_layout: vk::DescriptorSetLayout,
     layout: vk::PipelineLayout,
     cache: vk::PipelineCache,
-    known: Mutex<HashMap<Key, vk::Pipeline>>,
+    known: Mutex<Table<Key, vk::Pipeline>>,
 }
 
 impl std::fmt::Debug for Pipelines {
@@ -94,7 +94,7 @@ impl Pipelines {
         unsafe { (functions.v1_0.create_pipeline_cache)(device, &info, ptr::null(), &mut cache) }
             .result()
             .map_err(|error| failed(gpu, "making a pipeline cache", error))?;
-        Ok(Self { gpu, set_layout, layout, cache, known: Mutex::new(HashMap::new()) })
+        Ok(Self { gpu, set_layout, layout, cache, known: Mutex::default() })
     }
 
     pub(crate) fn layout(&self) -> vk::PipelineLayout {
@@ -106,14 +106,23 @@ impl Pipelines {
     }
 
     /// The pipeline for a key, made now if this is the first time.
-    pub(crate) fn get(&self, key: Key) -> Result<vk::Pipeline> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(&pipeline) = known.get(&key) {
+    pub(crate) fn get(&self, key: &Key) -> Result<vk::Pipeline> {
+        let mut known = self.known();
+        if let Some(&pipeline) = known.get(key) {
             return Ok(pipeline);
         }
-        let pipeline = self.create(&key)?;
-        known.insert(key, pipeline);
+        let pipeline = self.create(key)?;
+        known.insert(key.clone(), pipeline);
         Ok(pipeline)
+    }
+
+    /// How many pipelines were made.
+    pub(crate) fn count(&self) -> usize {
+        self.known().len()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Table<Key, vk::Pipeline>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn create(&self, key: &Key) -> Result<vk::Pipeline> {

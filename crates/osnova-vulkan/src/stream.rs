@@ -6,16 +6,20 @@
 //! A barrier stands where a dispatch touches what was written since the last barrier, or writes what was read. Nothing is
 //! assumed about earlier batches: each begins with a barrier.
 
+use crate::commands::Commands;
 use crate::gpu::Gpu;
+use crate::hazards;
 use crate::instance;
 use crate::memory::{Memory, Placement, Pool, Shortage};
 use crate::pipeline::{BINDINGS, PUSH_WORDS, SPILL_BINDING};
 use ash::vk;
 use osnova_tensor::{Error, Result};
 use smallvec::SmallVec;
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::ptr;
+#[cfg(test)]
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use vulkano::VulkanObject;
 use vulkano::sync::semaphore::{Semaphore, SemaphoreCreateInfo, SemaphoreType};
@@ -24,10 +28,13 @@ use vulkano::sync::semaphore::{Semaphore, SemaphoreCreateInfo, SemaphoreType};
 const MAX_DISPATCHES: usize = 64;
 /// Bytes a batch touches at most, roughly: so that the device starts early on long work.
 const MAX_BYTES: u64 = 1 << 30;
-/// Batches in flight before the host waits for the oldest.
-const MAX_FLIGHTS: usize = 8;
+/// Batches in flight before the host waits for the oldest: some two thousand dispatches, more than a training step has.
+const MAX_FLIGHTS: usize = 32;
 /// Bytes of a buffer for metadata.
 const SPILL_BYTES: u64 = 1 << 16;
+
+// The table of buffers must not fill up. A download's copy may come on top of a full batch.
+const _: () = assert!((MAX_DISPATCHES + 1) * BINDINGS as usize <= hazards::SLOTS / 4 * 3);
 
 /// What a dispatch does with a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +59,8 @@ pub(crate) struct Bound {
 /// A dispatch, ready to be recorded.
 #[derive(Debug)]
 pub(crate) struct Work<'a> {
+    /// The shader's name.
+    pub(crate) shader: &'static str,
     pub(crate) pipeline: vk::Pipeline,
     pub(crate) layout: vk::PipelineLayout,
     pub(crate) bound: &'a [Bound],
@@ -59,24 +68,18 @@ pub(crate) struct Work<'a> {
     pub(crate) groups: u32,
 }
 
-/// A command buffer with what belongs to it, to be used again.
-struct Commands {
-    pool: vk::CommandPool,
-    buffer: vk::CommandBuffer,
-    /// Where the device has no push descriptors: a set for each dispatch.
-    descriptors: vk::DescriptorPool,
-}
-
 /// A batch that is being recorded or runs.
 struct Batch {
     commands: Commands,
-    dispatches: usize,
+    /// Dispatches and copies.
+    length: usize,
     bytes: u64,
-    /// Since the last barrier.
-    written: HashSet<vk::Buffer>,
-    read: HashSet<vk::Buffer>,
-    /// Host-visible buffers to give back when the batch is done.
-    staging: Vec<Memory>,
+    /// Barriers but the first one.
+    barriers: u64,
+    /// The pipeline that the last dispatch used.
+    pipeline: vk::Pipeline,
+    /// Whether the pushed descriptors have something at the binding of metadata that nothing will read.
+    filled: bool,
     spill: Option<(Memory, u64)>,
     /// Whether the host will look at what kernels reported.
     reports: bool,
@@ -90,7 +93,40 @@ struct State {
     flights: VecDeque<Batch>,
     spare: Vec<Commands>,
     submitted: u64,
+    /// Why the device can no longer be used.
     lost: Option<String>,
+    done: Counts,
+}
+
+/// What was submitted since the program began.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) dispatches: u64,
+    pub(crate) copies: u64,
+    pub(crate) barriers: u64,
+    pub(crate) submissions: u64,
+    pub(crate) waits: u64,
+    pub(crate) throttles: u64,
+}
+
+impl Batch {
+    fn counts(&self) -> Counts {
+        let dispatches = self.commands.shaders.len();
+        Counts {
+            dispatches: dispatches as u64,
+            copies: (self.length - dispatches) as u64,
+            barriers: self.barriers,
+            ..Counts::default()
+        }
+    }
+}
+
+impl Counts {
+    fn add(&mut self, other: Self) {
+        self.dispatches += other.dispatches;
+        self.copies += other.copies;
+        self.barriers += other.barriers;
+    }
 }
 
 /// The one queue of a device.
@@ -102,6 +138,9 @@ pub(crate) struct Stream {
     /// Bound where there are no metadata to spill: a shader that could read them must see some buffer.
     nothing: Memory,
     state: Mutex<State>,
+    /// Lets calls fail as they do when the device is lost.
+    #[cfg(test)]
+    losing: AtomicBool,
 }
 
 impl fmt::Debug for Stream {
@@ -121,7 +160,16 @@ impl Stream {
             Error::device(gpu.name(), format!("there is no timeline semaphore: {error}"), "Update the GPU's driver")
         })?;
         let nothing = pool.take(1, Placement::Device).map_err(|shortage| shortage_error(gpu, pool, 1, &shortage))?;
-        Ok(Self { gpu, pool, set_layout, timeline, nothing, state: Mutex::new(State::default()) })
+        Ok(Self {
+            gpu,
+            pool,
+            set_layout,
+            timeline,
+            nothing,
+            state: Mutex::default(),
+            #[cfg(test)]
+            losing: AtomicBool::new(false),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -133,9 +181,24 @@ impl Stream {
         if let Ok(memory) = self.pool.take(bytes, placement) {
             return Ok(memory);
         }
-        self.synchronize()?;
-        self.pool.trim();
+        {
+            // Under the lock: whatever another thread recorded meanwhile could use a buffer that is then freed.
+            let mut state = self.state();
+            let value = self.submit(&mut state)?;
+            self.reach(&mut state, value)?;
+            self.pool.trim();
+        }
         self.pool.take(bytes, placement).map_err(|shortage| shortage_error(self.gpu, self.pool, bytes, &shortage))
+    }
+
+    /// What was recorded and waited for so far.
+    pub(crate) fn counts(&self) -> Counts {
+        let state = self.state();
+        let mut counts = state.done;
+        if let Some(batch) = &state.batch {
+            counts.add(batch.counts());
+        }
+        counts
     }
 
     /// Records a dispatch.
@@ -150,7 +213,7 @@ impl Stream {
             if full {
                 let memory = self.pool.take(SPILL_BYTES.max(bytes), Placement::Upload);
                 let memory = memory.map_err(|shortage| shortage_error(self.gpu, self.pool, bytes, &shortage))?;
-                batch.staging.extend(batch.spill.replace((memory, 0)).map(|(memory, _)| memory));
+                batch.commands.staging.extend(batch.spill.replace((memory, 0)).map(|(memory, _)| memory));
             }
             if let Some((memory, used)) = &mut batch.spill {
                 spill_at = *used;
@@ -159,21 +222,23 @@ impl Stream {
                 *used = (spill_at + bytes).next_multiple_of(self.gpu.alignment);
             }
         }
+        let hazards = &batch.commands.hazards;
         let conflict = work.bound.iter().any(|bound| match bound.access {
-            Access::Read => batch.written.contains(&bound.buffer),
-            Access::Write => batch.written.contains(&bound.buffer) || batch.read.contains(&bound.buffer),
+            Access::Read => hazards.conflict(bound.buffer, false),
+            Access::Write => hazards.conflict(bound.buffer, true),
             Access::Report => false,
         });
         if conflict {
-            self.barrier(batch);
+            batch.barriers += 1;
+            batch.commands.barrier(self.gpu);
         }
         for bound in work.bound {
             batch.bytes += bound.size;
             match bound.access {
-                Access::Read => batch.read.insert(bound.buffer),
-                Access::Write => batch.written.insert(bound.buffer),
-                Access::Report => std::mem::replace(&mut batch.reports, true),
-            };
+                Access::Read => batch.commands.hazards.note(bound.buffer, false),
+                Access::Write => batch.commands.hazards.note(bound.buffer, true),
+                Access::Report => batch.reports = true,
+            }
         }
         let (spill, spill_size) = match &batch.spill {
             Some((memory, _)) if spilled => (memory.handle(), memory.size() - spill_at),
@@ -186,12 +251,19 @@ impl Stream {
             .collect();
         infos.push(vk::DescriptorBufferInfo { buffer: spill, offset: spill_at, range: spill_size });
         self.encode(batch, work, &infos, spilled)?;
-        batch.dispatches += 1;
+        batch.commands.shaders.push(work.shader);
+        batch.length += 1;
         self.submit_if_due(&mut state)
     }
 
     /// Writes the commands of a dispatch.
-    fn encode(&self, batch: &Batch, work: &Work<'_>, infos: &[vk::DescriptorBufferInfo], spilled: bool) -> Result<()> {
+    fn encode(
+        &self,
+        batch: &mut Batch,
+        work: &Work<'_>,
+        infos: &[vk::DescriptorBufferInfo],
+        spilled: bool,
+    ) -> Result<()> {
         let functions = self.gpu.device.fns();
         let commands = batch.commands.buffer;
         let last = infos.len() - 1;
@@ -207,6 +279,9 @@ impl Stream {
             .collect();
         let point = vk::PipelineBindPoint::COMPUTE;
         if self.gpu.push_descriptors {
+            // What was pushed stays: a filler is pushed once, and again after metadata took its place.
+            let count = writes.len() - usize::from(!spilled && batch.filled);
+            batch.filled = !spilled;
             // SAFETY: the command buffer is recording, under the state's lock; the layout was made for push descriptors.
             unsafe {
                 (self.gpu.device.fns().khr_push_descriptor.cmd_push_descriptor_set_khr)(
@@ -214,7 +289,7 @@ impl Stream {
                     point,
                     work.layout,
                     0,
-                    writes.len() as u32,
+                    count as u32,
                     writes.as_ptr(),
                 );
             }
@@ -254,7 +329,10 @@ impl Stream {
                     work.words.as_ptr().cast(),
                 );
             }
-            (functions.v1_0.cmd_bind_pipeline)(commands, point, work.pipeline);
+            if batch.pipeline != work.pipeline {
+                batch.pipeline = work.pipeline;
+                (functions.v1_0.cmd_bind_pipeline)(commands, point, work.pipeline);
+            }
             (functions.v1_0.cmd_dispatch)(commands, work.groups, 1, 1);
         }
         Ok(())
@@ -267,7 +345,7 @@ impl Stream {
         match self.open(&mut state) {
             Ok(batch) => {
                 self.copy(batch, source, 0, target, 0, size);
-                batch.staging.push(staging);
+                batch.commands.staging.push(staging);
             }
             Err(error) => {
                 // Nothing was recorded, so nothing uses it.
@@ -285,74 +363,23 @@ impl Stream {
         self.copy(batch, source, offset, staging.handle(), 0, size);
         batch.reports = true;
         let value = self.submit(&mut state)?;
-        self.wait(&mut state, value)?;
         drop(state);
-        self.complaints()
+        self.wait(value)
     }
 
     fn copy(&self, batch: &mut Batch, source: vk::Buffer, offset: u64, target: vk::Buffer, at: u64, size: u64) {
-        if batch.written.contains(&source) || batch.written.contains(&target) || batch.read.contains(&target) {
-            self.barrier(batch);
+        let hazards = &batch.commands.hazards;
+        if hazards.conflict(source, false) || hazards.conflict(target, true) {
+            batch.barriers += 1;
+            batch.commands.barrier(self.gpu);
         }
-        batch.read.insert(source);
-        batch.written.insert(target);
+        batch.commands.hazards.note(source, false);
+        batch.commands.hazards.note(target, true);
         batch.bytes += 2 * size;
-        batch.dispatches += 1;
+        batch.length += 1;
         let region = vk::BufferCopy { src_offset: offset, dst_offset: at, size };
         // SAFETY: the command buffer is recording and both buffers hold the range.
         unsafe { (self.gpu.device.fns().v1_0.cmd_copy_buffer)(batch.commands.buffer, source, target, 1, &region) };
-    }
-
-    /// Everything after waits for everything before.
-    fn barrier(&self, batch: &mut Batch) {
-        batch.written.clear();
-        batch.read.clear();
-        let stages = vk::PipelineStageFlags::COMPUTE_SHADER | vk::PipelineStageFlags::TRANSFER;
-        let barrier = vk::MemoryBarrier::default()
-            .src_access_mask(vk::AccessFlags::SHADER_WRITE | vk::AccessFlags::TRANSFER_WRITE)
-            .dst_access_mask(
-                vk::AccessFlags::SHADER_READ
-                    | vk::AccessFlags::SHADER_WRITE
-                    | vk::AccessFlags::TRANSFER_READ
-                    | vk::AccessFlags::TRANSFER_WRITE,
-            );
-        // SAFETY: the command buffer is recording.
-        unsafe {
-            (self.gpu.device.fns().v1_0.cmd_pipeline_barrier)(
-                batch.commands.buffer,
-                stages,
-                stages,
-                vk::DependencyFlags::empty(),
-                1,
-                &barrier,
-                0,
-                ptr::null(),
-                0,
-                ptr::null(),
-            );
-        }
-    }
-
-    /// Makes what was written so far visible to the host, once the batch is done.
-    fn show_host(&self, batch: &Batch) {
-        let barrier = vk::MemoryBarrier::default()
-            .src_access_mask(vk::AccessFlags::TRANSFER_WRITE | vk::AccessFlags::SHADER_WRITE)
-            .dst_access_mask(vk::AccessFlags::HOST_READ);
-        // SAFETY: the command buffer is recording.
-        unsafe {
-            (self.gpu.device.fns().v1_0.cmd_pipeline_barrier)(
-                batch.commands.buffer,
-                vk::PipelineStageFlags::TRANSFER | vk::PipelineStageFlags::COMPUTE_SHADER,
-                vk::PipelineStageFlags::HOST,
-                vk::DependencyFlags::empty(),
-                1,
-                &barrier,
-                0,
-                ptr::null(),
-                0,
-                ptr::null(),
-            );
-        }
     }
 
     /// The batch that is being recorded, begun if there is none.
@@ -364,73 +391,38 @@ impl Stream {
             self.collect(state)?;
             while state.flights.len() >= MAX_FLIGHTS {
                 let oldest = state.flights.front().map_or(0, |batch| batch.value);
-                self.wait(state, oldest)?;
+                state.done.throttles += 1;
+                self.reach(state, oldest)?;
             }
-            let commands = match state.spare.pop() {
+            let mut commands = match state.spare.pop() {
                 Some(commands) => commands,
-                None => self.commands()?,
+                None => Commands::new(self.gpu, MAX_DISPATCHES)
+                    .map_err(|error| self.failed("making a command buffer", error))?,
             };
-            let info = vk::CommandBufferBeginInfo::default().flags(vk::CommandBufferUsageFlags::ONE_TIME_SUBMIT);
-            // SAFETY: the command buffer is new or was reset after its work was done.
-            unsafe { (self.gpu.device.fns().v1_0.begin_command_buffer)(commands.buffer, &info) }
-                .result()
-                .map_err(|error| self.failed("beginning a command buffer", error))?;
-            let mut batch = Batch {
+            commands.begin(self.gpu).map_err(|error| self.failed("beginning a command buffer", error))?;
+            commands.barrier(self.gpu);
+            state.batch = Some(Batch {
                 commands,
-                dispatches: 0,
+                length: 0,
                 bytes: 0,
-                written: HashSet::new(),
-                read: HashSet::new(),
-                staging: Vec::new(),
+                barriers: 0,
+                pipeline: vk::Pipeline::null(),
+                filled: false,
                 spill: None,
                 reports: false,
                 value: state.submitted + 1,
-            };
-            self.barrier(&mut batch);
-            state.batch = Some(batch);
+            });
         }
         state.batch.as_mut().ok_or_else(|| self.lost("no batch"))
     }
 
-    fn commands(&self) -> Result<Commands> {
-        let functions = self.gpu.device.fns();
-        let device = self.gpu.device.handle();
-        let info = vk::CommandPoolCreateInfo::default()
-            .flags(vk::CommandPoolCreateFlags::TRANSIENT)
-            .queue_family_index(self.gpu.queue_family);
-        let mut pool = vk::CommandPool::null();
-        // SAFETY: the queue family is the one the device was opened with.
-        unsafe { (functions.v1_0.create_command_pool)(device, &info, ptr::null(), &mut pool) }
-            .result()
-            .map_err(|error| self.failed("making a command pool", error))?;
-        let info = vk::CommandBufferAllocateInfo::default().command_pool(pool).command_buffer_count(1);
-        let mut buffer = vk::CommandBuffer::null();
-        // SAFETY: the pool is new; there is room for the one buffer asked for.
-        unsafe { (functions.v1_0.allocate_command_buffers)(device, &info, &mut buffer) }
-            .result()
-            .map_err(|error| self.failed("allocating a command buffer", error))?;
-        let mut descriptors = vk::DescriptorPool::null();
-        if !self.gpu.push_descriptors {
-            // One more for a dispatch that finds the batch full of copies.
-            let sets = MAX_DISPATCHES as u32 + 1;
-            let sizes =
-                [vk::DescriptorPoolSize { ty: vk::DescriptorType::STORAGE_BUFFER, descriptor_count: sets * BINDINGS }];
-            let info = vk::DescriptorPoolCreateInfo::default().max_sets(sets).pool_sizes(&sizes);
-            // SAFETY: the structure is complete.
-            unsafe { (functions.v1_0.create_descriptor_pool)(device, &info, ptr::null(), &mut descriptors) }
-                .result()
-                .map_err(|error| self.failed("making a descriptor pool", error))?;
-        }
-        Ok(Commands { pool, buffer, descriptors })
-    }
-
     fn submit_if_due(&self, state: &mut State) -> Result<()> {
         let Some(batch) = &state.batch else { return Ok(()) };
-        let due = batch.dispatches >= MAX_DISPATCHES || batch.bytes >= MAX_BYTES;
+        let due = batch.length >= MAX_DISPATCHES || batch.bytes >= MAX_BYTES;
         // Where the device has nothing to do, waiting for more would only make it wait too. Asked rarely: it costs a call.
         let idle = || {
-            batch.dispatches >= 4
-                && batch.dispatches.is_power_of_two()
+            batch.length >= 4
+                && batch.length.is_power_of_two()
                 && self.completed().is_ok_and(|value| value == state.submitted)
         };
         if due || idle() {
@@ -447,7 +439,7 @@ impl Stream {
         let Some(batch) = state.batch.take() else { return Ok(state.submitted) };
         let functions = self.gpu.device.fns();
         if batch.reports {
-            self.show_host(&batch);
+            batch.commands.show_host(self.gpu);
         }
         // SAFETY: the command buffer is recording.
         let ended = unsafe { (functions.v1_0.end_command_buffer)(batch.commands.buffer) };
@@ -461,17 +453,20 @@ impl Stream {
             self.gpu.queue.with(|_| {
                 // SAFETY: the queue is locked; the command buffer is ended and submitted once; what it uses lives until
                 // the timeline has passed its value, or longer.
-                unsafe { (functions.v1_0.queue_submit)(self.gpu.queue.handle(), 1, &info, vk::Fence::null()) }.result()
+                let submitted =
+                    unsafe { (functions.v1_0.queue_submit)(self.gpu.queue.handle(), 1, &info, vk::Fence::null()) };
+                self.outcome(submitted)
             })
         });
-        if let Err(error) = outcome {
-            // What the batch should have computed is missing: nothing after it can be right.
-            state.lost = Some(error.to_string());
-            return Err(self.lost(&error.to_string()));
-        }
-        state.submitted = batch.value;
+        state.done.add(batch.counts());
         let value = batch.value;
         state.flights.push_back(batch);
+        if let Err(error) = outcome {
+            // What the batch should have computed is missing: nothing after it can be right.
+            return Err(self.fail(state, error));
+        }
+        state.done.submissions += 1;
+        state.submitted = value;
         Ok(value)
     }
 
@@ -490,70 +485,75 @@ impl Stream {
         .map(|()| value)
     }
 
+    /// The outcome of a call that fails where the device is lost.
+    fn outcome(&self, result: vk::Result) -> std::result::Result<(), vk::Result> {
+        #[cfg(test)]
+        if self.losing.load(Ordering::Relaxed) {
+            return Err(vk::Result::ERROR_DEVICE_LOST);
+        }
+        result.result()
+    }
+
     /// Takes back what finished batches held.
     fn collect(&self, state: &mut State) -> Result<()> {
         let completed = self.completed().map_err(|error| self.fail(state, error))?;
         while state.flights.front().is_some_and(|batch| batch.value <= completed) {
             let Some(batch) = state.flights.pop_front() else { break };
-            batch
-                .staging
-                .into_iter()
-                .chain(batch.spill.map(|(memory, _)| memory))
-                .for_each(|memory| self.pool.give(memory));
-            let commands = batch.commands;
-            let functions = self.gpu.device.fns();
-            let device = self.gpu.device.handle();
-            // SAFETY: the batch is done, so its commands and descriptor sets are not in use.
-            unsafe {
-                let reset =
-                    (functions.v1_0.reset_command_pool)(device, commands.pool, vk::CommandPoolResetFlags::empty());
-                reset.result().map_err(|error| self.failed("resetting a command pool", error))?;
-                if !self.gpu.push_descriptors {
-                    let flags = vk::DescriptorPoolResetFlags::empty();
-                    let reset = (functions.v1_0.reset_descriptor_pool)(device, commands.descriptors, flags);
-                    reset.result().map_err(|error| self.failed("resetting a descriptor pool", error))?;
-                }
-            }
+            let mut commands = batch.commands;
+            let staging = commands.staging.drain(..);
+            staging.chain(batch.spill.map(|(memory, _)| memory)).for_each(|memory| self.pool.give(memory));
+            commands.reset(self.gpu).map_err(|error| self.failed("making a command buffer ready again", error))?;
             state.spare.push(commands);
         }
         Ok(())
     }
 
-    /// Waits until the timeline has reached `value`.
-    fn wait(&self, state: &mut State, value: u64) -> Result<()> {
+    /// Waits until the timeline has reached `value`, for somebody who wants a result. Others may record meanwhile.
+    fn wait(&self, value: u64) -> Result<()> {
+        let outcome = self.block(value);
+        let mut state = self.state();
+        state.done.waits += 1;
+        outcome.map_err(|error| self.fail(&mut state, error))?;
+        self.collect(&mut state)?;
+        drop(state);
+        self.complaints()
+    }
+
+    /// Waits until the timeline has reached `value`, while nobody records.
+    fn reach(&self, state: &mut State, value: u64) -> Result<()> {
+        self.block(value).map_err(|error| self.fail(state, error))?;
+        self.collect(state)
+    }
+
+    fn block(&self, value: u64) -> std::result::Result<(), vk::Result> {
         let values = [value];
         let semaphores = [self.timeline.handle()];
         let info = vk::SemaphoreWaitInfo::default().semaphores(&semaphores).values(&values);
         // SAFETY: the semaphore belongs to this device, and a submission that signals the value was made.
-        unsafe { (self.gpu.device.fns().v1_2.wait_semaphores)(self.gpu.device.handle(), &info, u64::MAX) }
-            .result()
-            .map_err(|error| self.fail(state, error))?;
-        self.collect(state)
+        let waited = unsafe { (self.gpu.device.fns().v1_2.wait_semaphores)(self.gpu.device.handle(), &info, u64::MAX) };
+        self.outcome(waited)
     }
 
     /// Waits until everything that was recorded is done.
     pub(crate) fn synchronize(&self) -> Result<()> {
-        let mut state = self.state();
-        let value = self.submit(&mut state)?;
-        self.wait(&mut state, value)?;
-        drop(state);
-        self.complaints()
+        let value = self.submit(&mut self.state())?;
+        self.wait(value)
     }
 
     fn complaints(&self) -> Result<()> {
         if instance::validating() { instance::check_validation(&self.gpu.name()) } else { Ok(()) }
     }
 
-    /// Remembers that the device failed.
+    /// Remembers that the device failed, and what it had not finished.
     fn fail(&self, state: &mut State, error: vk::Result) -> Box<Error> {
-        let reason = error.to_string();
+        let reason = state.lost.take().unwrap_or_else(|| format!("{error:?}, {}", state.unfinished()));
         let failure = self.lost(&reason);
         state.lost = Some(reason);
         failure
     }
 
     fn lost(&self, reason: &str) -> Box<Error> {
-        let problem = format!("the device stopped working ({reason}); what was not downloaded is lost");
+        let problem = format!("the device stopped working ({reason}); every tensor on it is lost");
         Error::device(
             self.gpu.name(),
             problem,
@@ -563,6 +563,23 @@ impl Stream {
 
     fn failed(&self, what: &str, error: vk::Result) -> Box<Error> {
         Error::device(self.gpu.name(), format!("{what} failed: {error}"), "Free memory, or update the GPU's driver")
+    }
+}
+
+impl State {
+    /// What was given to the device and not seen to be done, in words.
+    fn unfinished(&self) -> String {
+        let shaders = || self.flights.iter().chain(&self.batch).flat_map(|batch| &batch.commands.shaders).copied();
+        let mut first: SmallVec<[&str; 5]> = SmallVec::new();
+        for shader in shaders() {
+            if first.len() < first.inline_size() && !first.contains(&shader) {
+                first.push(shader);
+            }
+        }
+        match shaders().count() {
+            0 => "with no kernel unfinished".to_owned(),
+            count => format!("with {count} kernels unfinished, first {}", first.join(", ")),
+        }
     }
 }
 
@@ -577,4 +594,70 @@ fn shortage_error(gpu: &Gpu, pool: &Pool, bytes: u64, shortage: &Shortage) -> Bo
         Shortage::Failed(reason) => format!("{bytes} bytes cannot be allocated: {reason}"),
     };
     Error::device(gpu.name(), problem, "Use smaller batches or a smaller model, drop tensors, or close other programs")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Vulkan;
+    use crate::engine::Engine;
+    use osnova_tensor::{Device, Tensor};
+
+    /// A device of this test's own, since it will be lost; none where there is no Vulkan and nobody insists on it.
+    fn device() -> Option<(&'static Engine, Device)> {
+        match Engine::open(0) {
+            Ok(engine) => Some((engine, Device::intern(Vulkan(engine)))),
+            Err(error) if std::env::var_os("OSNOVA_REQUIRE_VULKAN").is_some() => panic!("{error}"),
+            Err(error) => {
+                eprintln!("SKIPPED, for want of a Vulkan device: {error}");
+                None
+            }
+        }
+    }
+
+    fn assert_lost<T: fmt::Debug>(outcome: Result<T>) {
+        let message = outcome.unwrap_err().to_string();
+        for part in
+            ["stopped working (ERROR_DEVICE_LOST", "binary_f32, unary_f32", "tensor on it is lost", "checkpoint"]
+        {
+            assert!(message.contains(part), "{message} lacks {part}");
+        }
+    }
+
+    #[test]
+    fn a_device_lost_while_the_host_waits() {
+        let Some((engine, device)) = device() else { return };
+        let x = Tensor::new([1.0f32, 2.0], device).unwrap();
+        device.synchronize().unwrap();
+        let y = (&x + &x).unwrap().relu().unwrap();
+        engine.stream.losing.store(true, Ordering::Relaxed);
+        assert_lost(y.to_vec::<f32>());
+        // Even if the driver forgets: what is on the device is not what it should be.
+        engine.stream.losing.store(false, Ordering::Relaxed);
+        assert_lost(y.to_vec::<f32>());
+        assert_lost(&x + &x);
+        assert_lost(Tensor::new([1.0f32], device));
+        assert_lost(device.synchronize());
+        // Views and handles do no work; dropping them does no harm.
+        drop(y.reshape([2, 1]).unwrap());
+    }
+
+    #[test]
+    fn a_device_lost_at_a_submission() {
+        let Some((engine, device)) = device() else { return };
+        let x = Tensor::new([1.0f32, 2.0], device).unwrap();
+        device.synchronize().unwrap();
+        let mut y = (&x + &x).unwrap().relu().unwrap();
+        engine.stream.losing.store(true, Ordering::Relaxed);
+        // It is told by the operation that fills the batch.
+        let failed = (0..2 * MAX_DISPATCHES).find_map(|_| match &y + &x {
+            Ok(sum) => {
+                y = sum;
+                None
+            }
+            Err(error) => Some(error),
+        });
+        assert_lost::<()>(Err(failed.expect("a batch was submitted")));
+        assert_lost(device.synchronize());
+    }
 }

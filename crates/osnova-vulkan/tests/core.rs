@@ -1,7 +1,7 @@
 //! What the conformance kit does not reach: limits, long metadata, many threads, late errors.
 
-use osnova_tensor::{Device, Error, Result, SliceRange, Tensor};
-use osnova_vulkan::{VulkanDevice, available};
+use osnova_tensor::{DType, Device, Error, Generator, Result, SliceRange, Tensor};
+use osnova_vulkan::VulkanDevice;
 use std::thread;
 
 /// The first device; none where there is no Vulkan and nobody insists on it.
@@ -14,6 +14,16 @@ fn device() -> Option<Device> {
             None
         }
     }
+}
+
+/// The first device, if it has these dtypes.
+fn device_with(dtypes: &[DType]) -> Option<Device> {
+    let device = device()?;
+    let missing = dtypes.iter().find(|&&dtype| !device.capabilities().dtypes.contains(dtype));
+    if let Some(missing) = missing {
+        eprintln!("SKIPPED: this device has no {missing}");
+    }
+    missing.is_none().then_some(device)
 }
 
 #[test]
@@ -36,7 +46,7 @@ fn a_chain_of_operations() -> Result<()> {
 #[test]
 fn devices_are_listed_with_their_limits() -> Result<()> {
     let Some(device) = device() else { return Ok(()) };
-    let first = &available()?[0];
+    let first = &Device::available()?[0];
     assert_eq!(first.dtypes, device.capabilities().dtypes);
     assert!(first.max_tensor_bytes >= 1 << 27, "{first}");
     assert!(device.capabilities().asynchronous);
@@ -55,7 +65,7 @@ fn there_is_no_thousandth_device() {
 /// Eight axes of two that cannot be joined, three times: more metadata than push constants hold.
 #[test]
 fn long_metadata_go_through_a_buffer() -> Result<()> {
-    let Some(device) = device() else { return Ok(()) };
+    let Some(device) = device_with(&[DType::Bool]) else { return Ok(()) };
     let dims = [2usize; 8];
     let values: Vec<f32> = (0..256).map(|index| index as f32).collect();
     let x = Tensor::from_vec(values, dims, device)?;
@@ -95,7 +105,7 @@ fn threads_share_a_device() -> Result<()> {
 
 #[test]
 fn a_wrong_index_is_told_when_the_host_waits() -> Result<()> {
-    let Some(device) = device() else { return Ok(()) };
+    let Some(device) = device_with(&[DType::I64]) else { return Ok(()) };
     let x = Tensor::new([1.0f32, 2.0, 3.0], device)?;
     let wrong = Tensor::new([0i64, 5], device)?;
     let result = x.index_select(0, &wrong)?;
@@ -113,8 +123,8 @@ fn a_wrong_index_is_told_when_the_host_waits() -> Result<()> {
 /// A tensor larger than a kernel can see: parts of it work, the whole is refused with an explanation.
 #[test]
 fn tensors_over_the_binding_limit() -> Result<()> {
-    let Some(device) = device() else { return Ok(()) };
-    let limit = available()?[0].max_tensor_bytes;
+    let Some(device) = device_with(&[DType::U8]) else { return Ok(()) };
+    let limit = Device::available()?[0].max_tensor_bytes;
     if limit > 1 << 28 {
         eprintln!("SKIPPED: this device shows kernels tensors of {limit} bytes, more than a test should hold");
         return Ok(());
@@ -135,13 +145,49 @@ fn tensors_over_the_binding_limit() -> Result<()> {
     Ok(())
 }
 
+/// More elements than the workgroups of one dispatch reach at once: the kernels loop.
+#[test]
+fn more_workgroups_than_a_dispatch_has() -> Result<()> {
+    let Some(device) = device_with(&[DType::U8]) else { return Ok(()) };
+    let count = (1 << 26) + 1001;
+    assert!(count > 65_535 * 1024 && count < 1 << 27, "what one dispatch of the elementwise kernels covers");
+    let x = Tensor::full([count], 1u8, DType::U8, device)?;
+    let y = (&x + 1u8)?;
+    for start in [0, 1 << 25, count - 5] {
+        assert_eq!(y.narrow(0, start, 5)?.to_vec::<u8>()?, [2; 5]);
+    }
+    Ok(())
+}
+
 /// More memory than the device has: a typed error, and the device goes on.
 #[test]
 fn out_of_memory() -> Result<()> {
     let Some(device) = device() else { return Ok(()) };
-    let memory = available()?[0].memory as usize;
-    let error = Tensor::full([memory / 4, 8], 1.0f32, osnova_tensor::DType::F32, device).unwrap_err();
+    let memory = Device::available()?[0].memory as usize;
+    let error = Tensor::full([memory / 4, 8], 1.0f32, DType::F32, device).unwrap_err();
     assert!(matches!(*error, Error::Device { .. }), "{error}");
+    assert_eq!(Tensor::new([1.0f32], device)?.to_vec::<f32>()?, [1.0]);
+    Ok(())
+}
+
+/// Numbers of bytes that no machine has, whether made on the device or on the host.
+#[test]
+fn impossible_sizes() -> Result<()> {
+    let Some(device) = device() else { return Ok(()) };
+    let distribution = Generator::new(0);
+    for count in [1usize << 40, 1 << 59, (1 << 60) - 1] {
+        let outcomes = [
+            Tensor::zeros([count], DType::F32, device),
+            Tensor::arange_of(0.0, 1.0, count, DType::F32, device),
+            Tensor::uniform([count], 0.0, 1.0, DType::F32, &distribution, device),
+            Tensor::zeros((), DType::F32, device)?.expand([count])?.contiguous(),
+        ];
+        for outcome in outcomes {
+            let error = outcome.unwrap_err();
+            assert!(matches!(*error, Error::Device { .. } | Error::Shape { .. }), "{error}");
+            assert!(error.to_string().contains("bytes") || error.to_string().contains("elements"), "{error}");
+        }
+    }
     assert_eq!(Tensor::new([1.0f32], device)?.to_vec::<f32>()?, [1.0]);
     Ok(())
 }

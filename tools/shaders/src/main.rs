@@ -9,7 +9,7 @@
 //!
 //! The modules go to `spirv/`, with `table.rs`, which embeds them, and `manifest.json`, which says what each was made of:
 //! the SHA-256 of the source with everything it includes and of its macros, and that of the module. `--check` compiles again,
-//! compares every byte, and runs spirv-val where there is one. With names, only sources whose file name contains one of them.
+//! compares every byte, and runs spirv-val, or says that there is none. With names, only sources whose file name contains one of them.
 #![forbid(unsafe_code)]
 
 use glslang::include::{IncludeHandler, IncludeResult, IncludeType};
@@ -75,6 +75,8 @@ fn run(folders: &Folders, check: bool, names: &[String]) -> Result<String> {
     };
     let mut manifest = BTreeMap::new();
     let mut problems = Vec::new();
+    // Modules that nothing validated, by the reason.
+    let mut unjudged: BTreeMap<&str, usize> = BTreeMap::new();
     let mut compiled = 0;
     let mut bytes = 0;
     for variant in variants(&folders.shaders)? {
@@ -103,7 +105,11 @@ fn run(folders: &Folders, check: bool, names: &[String]) -> Result<String> {
                     fs::write(&path, &spirv)
                         .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
                 }
-                problems.extend(validate(&path).err());
+                match validate(&path) {
+                    Ok(Verdict::Valid) => {}
+                    Ok(Verdict::Unjudged(reason)) => *unjudged.entry(reason).or_insert(0) += 1,
+                    Err(problem) => problems.push(problem),
+                }
                 manifest.insert(name, entry);
             }
             Err(problem) => {
@@ -129,7 +135,8 @@ fn run(folders: &Folders, check: bool, names: &[String]) -> Result<String> {
     }
     problems.extend(strays(folders, &manifest, check));
     if problems.is_empty() {
-        Ok(format!("{compiled} modules, {} KiB", bytes / 1024))
+        let unjudged = unjudged.iter().map(|(reason, count)| format!("; {count} NOT VALIDATED: {reason}"));
+        Ok(format!("{compiled} modules, {} KiB{}", bytes / 1024, unjudged.collect::<String>()))
     } else {
         Err(format!("{} problems\n{}", problems.len(), problems.join("\n")))
     }
@@ -220,17 +227,30 @@ fn table<'a>(names: impl Iterator<Item = &'a String>) -> String {
     text
 }
 
-/// spirv-val's verdict; none where it is not installed. `SPIRV_VAL` names another program, which then must be there.
-fn validate(path: &Path) -> Result<()> {
+/// What spirv-val says of a module that it does not refuse.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Valid,
+    Unjudged(&'static str),
+}
+
+/// spirv-val's verdict. `SPIRV_VAL` names another program, which then must be there.
+fn validate(path: &Path) -> Result<Verdict> {
     let chosen = std::env::var_os("SPIRV_VAL");
     let program = chosen.clone().unwrap_or_else(|| "spirv-val".into());
     match Command::new(program).args(["--target-env", "vulkan1.2"]).arg(path).output() {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => {
-            Err(format!("spirv-val refuses {}: {}", path.display(), String::from_utf8_lossy(&output.stderr).trim()))
-        }
+        Ok(output) if output.status.success() => Ok(Verdict::Valid),
+        Ok(output) => verdict(path, &String::from_utf8_lossy(&output.stderr)),
         Err(error) if chosen.is_some() => Err(format!("the program in SPIRV_VAL does not start: {error}")),
-        Err(_) => Ok(()),
+        Err(_) => Ok(Verdict::Unjudged("spirv-val is not installed (package spirv-tools)")),
+    }
+}
+
+/// What an unhappy spirv-val means: one that does not know a capability is older than the module.
+fn verdict(path: &Path, complaint: &str) -> Result<Verdict> {
+    match complaint.contains("Invalid capability operand") {
+        true => Ok(Verdict::Unjudged("spirv-val is too old for them; SPIRV_VAL names a newer one")),
+        false => Err(format!("spirv-val refuses {}: {}", path.display(), complaint.trim())),
     }
 }
 

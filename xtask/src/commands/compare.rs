@@ -10,7 +10,8 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::process::{Error, Result, answers, built, cargo, output, root, run as run_command};
-use crate::race::{Runner, Times, memory_table, place_report, table};
+use crate::race::{Runner, Times, memory_table, table};
+use crate::report;
 
 /// The workload whose peak memory is compared.
 const MEMORY_WORKLOAD: &str = "mlp_step_b128";
@@ -88,15 +89,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
 
     let peers: Vec<Runner> = peers.into_iter().map(|peer| peer.runner).collect();
-    let report = format!(
+    let text = format!(
         "{}\n{}\n{}",
         header(arguments),
         table(&arguments.workloads, &ours.runner, &peers),
         memory_table(MEMORY_WORKLOAD, std::iter::once(&ours.runner).chain(&peers)),
     );
-    println!("{report}");
+    println!("{text}");
     match &arguments.write {
-        Some(path) => write_report(path, &report),
+        Some(path) => report::write(path, "compare", &text),
         None => Ok(()),
     }
 }
@@ -251,18 +252,6 @@ fn header(arguments: &Arguments) -> String {
 fn cpu_name(cpuinfo: &str) -> Option<&str> {
     let line = cpuinfo.lines().find(|line| line.starts_with("model name"))?;
     line.split_once(':').map(|(_, name)| name.trim())
-}
-
-fn write_report(path: &Path, report: &str) -> Result<()> {
-    let cannot = |error: std::io::Error| Error(format!("cannot write {}: {error}", path.display()));
-    let before = match fs::read_to_string(path) {
-        Ok(text) => Some(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => return Err(cannot(error)),
-    };
-    fs::write(path, place_report(before.as_deref(), report)).map_err(cannot)?;
-    eprintln!("written to {}", path.display());
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release --example digits
 //! cargo run --release --example digits -- --dataset fashion-mnist --data-dir /usr/share/datasets/fashion-mnist
+//! cargo run --release --example digits --features vulkan -- --device vulkan
 //! cargo run --release --example digits -- --help
 //! ```
 //!

@@ -60,11 +60,11 @@ pub(crate) struct Options {
     #[arg(long, default_value = "0")]
     pub(crate) seed: u64,
 
-    /// Where to compute: cpu
-    #[arg(long, default_value = "cpu")]
-    device: String,
+    /// Where to compute: cpu, or in a build with `--features vulkan` also vulkan, vulkan:1 … [default: what OSNOVA_DEVICE says, else cpu]
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
 
-    /// CPU threads [default: one a core]
+    /// Threads of the CPU device [default: one a core]
     #[arg(long, value_parser = threads)]
     threads: Option<usize>,
 
@@ -164,10 +164,14 @@ impl Options {
     }
 
     pub(crate) fn device(&self) -> Result<Device, Box<dyn Error>> {
-        match (self.device.as_str(), self.threads) {
-            ("cpu", None) => Ok(Device::cpu()),
-            ("cpu", Some(threads)) => Ok(Device::cpu_with_threads(threads)?),
-            (other, _) => Err(format!("there is no device `{other}`; this build has: cpu").into()),
+        let device = match &self.device {
+            Some(name) => osnova::device(name)?,
+            None => osnova::default_device()?,
+        };
+        match self.threads {
+            None => Ok(device),
+            Some(threads) if device == Device::cpu() => Ok(Device::cpu_with_threads(threads)?),
+            Some(_) => Err(format!("--threads is for the CPU, and this runs on {device}: leave it out").into()),
         }
     }
 
