@@ -1,7 +1,7 @@
 //! The backend: which kernel answers which operation.
 
 use crate::engine::Engine;
-use crate::kernels::{create, elementwise, index, movement};
+use crate::kernels::{create, elementwise, index, matmul, movement};
 use crate::storage::view;
 use osnova_tensor::{
     Backend, Capabilities, Device, Error, HostData, Inputs, Meta, Op, Outputs, Result, Shape, Tensor, view_layout,
@@ -30,7 +30,7 @@ impl Backend for Vulkan {
     }
 
     fn claims(&self, op: &Op, _inputs: &[Tensor]) -> bool {
-        matches!(op, Op::Activate(_) | Op::ActivationGradient(_))
+        matches!(op, Op::Activate(_) | Op::ActivationGradient(_) | Op::Linear { .. })
     }
 
     fn upload(&self, device: Device, data: HostData, shape: Shape) -> Result<Tensor> {
@@ -80,6 +80,8 @@ impl Backend for Vulkan {
             Op::Clamp { low, high } => elementwise::clamp(engine, device, *low, *high, last(&mut inputs)?, meta)?,
             Op::Where => elementwise::where_(engine, device, &inputs[0], &inputs[1], &inputs[2], meta)?,
             Op::Cast { .. } => elementwise::cast(engine, device, last(&mut inputs)?, meta)?,
+            Op::Matmul => matmul::matmul(engine, device, &inputs[0], &inputs[1], meta)?,
+            Op::Linear { activation, .. } => matmul::linear(engine, device, &inputs, *activation, meta)?,
             Op::Gather { axis } => index::gather(engine, device, &inputs[0], &inputs[1], *axis, meta)?,
             Op::IndexSelect { axis } => index::index_select(engine, device, &inputs[0], &inputs[1], *axis, meta)?,
             Op::Activate(kind) => elementwise::activate(engine, device, *kind, last(&mut inputs)?, meta)?,

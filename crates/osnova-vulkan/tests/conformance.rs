@@ -32,7 +32,6 @@ families! {
     elementwise
     #[ignore = "kernels are missing"]
     reductions
-    #[ignore = "kernels are missing"]
     contraction
     #[ignore = "kernels are missing"]
     indexing

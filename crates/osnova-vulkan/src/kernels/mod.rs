@@ -3,6 +3,7 @@
 pub(crate) mod create;
 pub(crate) mod elementwise;
 pub(crate) mod index;
+pub(crate) mod matmul;
 pub(crate) mod movement;
 
 use osnova_tensor::{DType, Scalar};
