@@ -2,6 +2,7 @@
 
 use crate::faults::{Faults, SLOT_WORDS, SLOTS, Slot};
 use crate::gpu::Gpu;
+use crate::kernels::matmul::Tuned;
 use crate::memory::{Allocator, Block, Placement, Pool};
 use crate::pipeline::{BINDINGS, Key, Pipelines};
 use crate::storage::{Storage, block};
@@ -25,6 +26,8 @@ pub(crate) struct Engine {
     pub(crate) stream: Stream,
     pipelines: Pipelines,
     faults: Faults,
+    /// The tiles of matrix products that measuring chose.
+    pub(crate) tuned: Tuned,
     pub(crate) name: String,
 }
 
@@ -43,7 +46,15 @@ impl Engine {
         let pipelines = Pipelines::new(gpu)?;
         let stream = Stream::new(gpu, pool, pipelines.set_layout())?;
         let faults = Faults::new(stream.take((SLOTS * SLOT_WORDS * 4) as u64, Placement::Readback)?);
-        Ok(Box::leak(Box::new(Self { gpu, pool, stream, pipelines, faults, name: gpu.name() })))
+        Ok(Box::leak(Box::new(Self {
+            gpu,
+            pool,
+            stream,
+            pipelines,
+            faults,
+            tuned: Tuned::default(),
+            name: gpu.name(),
+        })))
     }
 
     /// A new row-major tensor with any contents.

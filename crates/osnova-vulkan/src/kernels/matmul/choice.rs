@@ -35,7 +35,6 @@ impl Size {
 
 /// The tile of the result that a workgroup computes. All give the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(not(test), expect(dead_code, reason = "two are for measuring alone"))]
 pub(crate) enum Tile {
     /// 128 × 128 in steps of 8: the most work for each element read.
     Large,
@@ -71,7 +70,6 @@ impl TileShape {
         (self.rows / self.thread_rows) * (self.columns / self.thread_columns)
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "what may be measured depends on it"))]
     /// Bytes of shared memory, for elements computed with in `size` bytes: two stages of both operands, each row a four longer.
     pub(crate) fn shared_bytes(self, size: u32) -> u32 {
         2 * self.depth * (self.rows + 4 + self.columns + 4) * size
@@ -107,6 +105,22 @@ impl Tile {
             Self::Tall => (128, 16, 16, [4, 4], 4),
         };
         TileShape { rows, columns, depth: depth * 4 / size, thread_rows, thread_columns, lanes }
+    }
+
+    /// What else may be faster where the rule takes this one, of what fits `shared` bytes of shared memory.
+    pub(crate) fn others(self, size: u32, shared: u32) -> impl Iterator<Item = Self> {
+        let others: &[Self] = match self {
+            Self::Large | Self::Deep => &[Self::Deep, Self::Wide, Self::Medium],
+            Self::Wide | Self::Medium => &[Self::Wide, Self::Large, Self::Small],
+            Self::Small => &[Self::Medium],
+            Self::Flat | Self::Tall => &[Self::Small],
+        };
+        let fits = move |tile: &Self| {
+            // 64 results of 8 bytes are more than a thread has registers for.
+            let few_enough = size == 4 || !matches!(tile, Self::Large | Self::Deep);
+            *tile != self && few_enough && tile.shape(size).shared_bytes(size) <= shared
+        };
+        others.iter().copied().filter(fits)
     }
 }
 
@@ -228,6 +242,14 @@ mod tests {
         }
         let large = Size { batches: 1, rows: 4096, columns: 4096, inner: 64 };
         assert_eq!(Way::by_shape(large, 8, true), tiles(Tile::Medium, 64));
+    }
+
+    #[test]
+    fn what_is_measured_fits_the_device() {
+        let others = |tile: Tile, size, shared| tile.others(size, shared).collect::<Vec<_>>();
+        assert_eq!(others(Tile::Large, 4, 48 << 10), [Tile::Deep, Tile::Wide, Tile::Medium]);
+        assert_eq!(others(Tile::Large, 4, 32 << 10), [Tile::Wide, Tile::Medium]);
+        assert_eq!(others(Tile::Medium, 8, 32 << 10), [Tile::Wide, Tile::Small]);
     }
 
     #[test]

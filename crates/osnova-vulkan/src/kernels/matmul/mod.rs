@@ -6,6 +6,7 @@ mod choice;
 mod dispatch;
 #[cfg(test)]
 mod tests;
+mod tune;
 
 use super::{create, elementwise, movement};
 use crate::engine::{Engine, Place};
@@ -14,6 +15,8 @@ use crate::walk::Walk;
 use choice::{Size, Way};
 use osnova_tensor::{Activation, DType, Device, Layout, Meta, Result, Shape, SliceRange, Tensor};
 use std::borrow::Cow;
+
+pub(crate) use tune::Tuned;
 
 /// An operand of which neither stride is 1 is copied first if it has more elements than this: fewer are read from their
 /// places faster than a copy is begun.
@@ -103,6 +106,12 @@ fn multiply(
     let (left, right) = (readable(engine, device, left)?, readable(engine, device, right)?);
     let product = product(engine, &left, &right, finish, meta)?;
     let way = Way::by_shape(product.size, dispatch::computed_bytes(product.dtype), product.dtype.is_float());
+    let way = match way {
+        Way::Tiles { tile, part } if part >= product.size.inner && tune::is_worthwhile(engine, &product) => {
+            Way::Tiles { tile: engine.tuned.tile(engine, device, &product, tile, &output)?, part }
+        }
+        way => way,
+    };
     product.run(engine, device, way, &output)?;
     Ok(output)
 }

@@ -1,7 +1,7 @@
 //! Every tile, layout and way on the first device: against sums in f64, and to the bit against each other.
 
 use super::choice::{PART_STEP, Size, Tile, Way};
-use super::{Finish, Product, product};
+use super::{Finish, Product, Tuned, product};
 use crate::backend::Vulkan;
 use crate::engine::Engine;
 use crate::kernels::elementwise;
@@ -217,5 +217,21 @@ fn parts_of_the_inner_axis() -> Result<()> {
         assert_close(&found, &exact, inner, &format!("{size:?}"));
         assert!(found == run(engine, device, &left, &right, way)?, "a second run gives other bits");
     }
+    Ok(())
+}
+
+/// On a software driver nothing is measured by itself; here it is.
+#[test]
+fn a_tile_is_measured_once() -> Result<()> {
+    let Some((engine, device)) = device() else { return Ok(()) };
+    let (left, right) = (matrices(&[], 36, 68, false, 1, device)?, matrices(&[], 68, 44, true, 2, device)?);
+    let (made, output) = prepared(engine, device, &left, &right)?;
+    let tuned = Tuned::default();
+    let tile = tuned.tile(engine, device, &made, Tile::Small, &output)?;
+    assert!(matches!(tile, Tile::Small | Tile::Medium), "{tile:?}");
+    // Known now: the rule's tile is not asked for again.
+    assert_eq!(tuned.tile(engine, device, &made, Tile::Large, &output)?, tile);
+    let way = Way::Tiles { tile: Tile::Small, part: 68 };
+    assert!(output.to_vec::<f32>()? == run(engine, device, &left, &right, way)?);
     Ok(())
 }
