@@ -50,6 +50,7 @@ const bool SPLIT = (FLAGS & 128u) != 0;
 #include "include/numbers.glsl"
 #include "include/strided.glsl"
 #include "include/finish.glsl"
+#include "include/tiles.glsl"
 
 #define OPERAND(name) left_##name
 #define OPERAND_BINDING 1
@@ -91,17 +92,6 @@ layout(std430, set = 0, binding = 0) writeonly buffer Parts {
 // threads read neighbouring fours of shared memory.
 const uint DOWN = THREAD_ROWS / 4;
 const uint ACROSS = THREAD_COLUMNS / 4;
-// Tiles are handed out in groups of this many rows, so that workgroups that run together read the same elements.
-const uint GROUP_ROWS = 8;
-
-uvec2 tile_of(uint index, uvec2 tiles) {
-    uint group = index / (GROUP_ROWS * tiles.y);
-    uint first = group * GROUP_ROWS;
-    uint size = min(tiles.x - first, GROUP_ROWS);
-    uint within = index - group * GROUP_ROWS * tiles.y;
-    return uvec2(first + within % size, within / size);
-}
-
 void store(uint base, uint row, uint column, uint columns, COMPUTED4 sum) {
     uint at = base + row * columns + column;
     if (SPLIT) {

@@ -33,6 +33,7 @@ static SHADERS: &[(&str, &[u8])] = &[
     ("gather_64", include_bytes!("gather_64.spv")),
     ("gather_8", include_bytes!("gather_8.spv")),
     ("matmul_bf16", include_bytes!("matmul_bf16.spv")),
+    ("matmul_coop_f16", include_bytes!("matmul_coop_f16.spv")),
     ("matmul_f16", include_bytes!("matmul_f16.spv")),
     ("matmul_f32", include_bytes!("matmul_f32.spv")),
     ("matmul_f64", include_bytes!("matmul_f64.spv")),

@@ -2,7 +2,7 @@
 
 use crate::faults::{Faults, SLOT_WORDS, SLOTS, Slot};
 use crate::gpu::Gpu;
-use crate::kernels::matmul::Tuned;
+use crate::kernels::matmul::{Cooperative, Tuned};
 use crate::memory::{Allocator, Block, Placement, Pool};
 use crate::pipeline::{BINDINGS, Key, Pipelines};
 use crate::storage::{Storage, block};
@@ -28,6 +28,8 @@ pub(crate) struct Engine {
     faults: Faults,
     /// The tiles of matrix products that measuring chose.
     pub(crate) tuned: Tuned,
+    /// Whether products of cooperative matrices are right on this device.
+    pub(crate) cooperative: Cooperative,
     pub(crate) name: String,
 }
 
@@ -53,6 +55,7 @@ impl Engine {
             pipelines,
             faults,
             tuned: Tuned::default(),
+            cooperative: Cooperative::default(),
             name: gpu.name(),
         })))
     }
@@ -79,6 +82,16 @@ impl Engine {
 
     /// The values of a row-major tensor, after everything that was recorded.
     pub(crate) fn read(&self, tensor: &Tensor) -> Result<HostData> {
+        self.fetch(tensor, || self.faults.check(false))
+    }
+
+    /// The same, leaving it to a later download to tell what kernels found wrong.
+    pub(crate) fn peek(&self, tensor: &Tensor) -> Result<HostData> {
+        self.fetch(tensor, || Ok(()))
+    }
+
+    /// The values of a tensor, unless `check` finds something wrong once everything is done.
+    fn fetch(&self, tensor: &Tensor, check: impl FnOnce() -> Result<()>) -> Result<HostData> {
         let size = tensor.dtype().size();
         let bytes = tensor.count() * size;
         let read = |bytes: &[u8]| {
@@ -93,7 +106,7 @@ impl Engine {
         let mut staging = self.stream.take(bytes as u64, Placement::Readback)?;
         let offset = (tensor.layout().offset() * size) as u64;
         let outcome = self.stream.read(source.handle(), offset, &staging, bytes as u64);
-        let data = outcome.and_then(|()| self.faults.check(false)).and_then(|()| read(&staging.bytes()[..bytes]));
+        let data = outcome.and_then(|()| check()).and_then(|()| read(&staging.bytes()[..bytes]));
         self.pool.give(staging);
         data
     }
@@ -232,7 +245,6 @@ impl Dispatch<'_> {
     }
 
     /// Asks for a subgroup size, all subgroups full; only where the device lets kernels choose.
-    #[expect(dead_code, reason = "for kernels that work on whole subgroups")]
     pub(crate) fn subgroup(mut self, size: u32) -> Self {
         self.key.subgroup = size;
         self

@@ -1,5 +1,6 @@
 //! Physical devices, what they can do, and the logical device with its one queue.
 
+use crate::fragments::{self, Fragments};
 use crate::instance::instance;
 use osnova_tensor::{DType, DTypeSet, Error, Result};
 use std::fmt;
@@ -193,11 +194,13 @@ pub(crate) struct Gpu {
     /// The smallest and largest subgroup size a kernel may ask for; none if it may not.
     #[expect(dead_code, reason = "for kernels that work on whole subgroups")]
     pub(crate) subgroup_sizes: Option<(u32, u32)>,
+    /// The cooperative matrices of half precision that kernels use; none without the extension, or if none of its sizes fits.
+    pub(crate) fragments: Option<Fragments>,
 }
 
 impl fmt::Debug for Gpu {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Gpu").field(&self.info).finish()
+        f.debug_tuple("Gpu").field(&self.info).field(&self.fragments).finish()
     }
 }
 
@@ -276,6 +279,12 @@ impl Gpu {
             ],
             round_half: yes(properties.shader_rounding_mode_rte_float16),
         };
+        let subgroup_sizes = (features.subgroup_size_control && features.compute_full_subgroups)
+            .then(|| properties.min_subgroup_size.zip(properties.max_subgroup_size))
+            .flatten();
+        let fragments = subgroup_sizes
+            .filter(|_| cooperative && features.shader_float16 && features.storage_buffer16_bit_access)
+            .and_then(|sizes| fragments::offered(&physical, info.subgroup_size, sizes));
         Ok(Self {
             info,
             queue,
@@ -288,9 +297,8 @@ impl Gpu {
             max_groups: properties.max_compute_work_group_count[0],
             atomic_float_add: features.shader_buffer_float32_atomic_add,
             atomic_i64: features.shader_buffer_int64_atomics,
-            subgroup_sizes: (features.subgroup_size_control && features.compute_full_subgroups)
-                .then(|| properties.min_subgroup_size.zip(properties.max_subgroup_size))
-                .flatten(),
+            subgroup_sizes,
+            fragments,
             device,
         })
     }

@@ -19,12 +19,14 @@
 //! |---|---|
 //! | `OSNOVA_VULKAN_VALIDATION=1` | run under the validation layers, with synchronisation validation; a complaint is an error |
 //! | `OSNOVA_VULKAN_AUTOTUNE=0` | choose the tiles of matrix products by a rule, without measuring; the results are the same |
+//! | `OSNOVA_VULKAN_COOPERATIVE_MATRIX=0` | do without cooperative matrices although the device has them |
 //! | `OSNOVA_VULKAN_DESCRIPTOR_SETS=1` | do without push descriptors although the device has them |
 //! | `VK_ICD_FILENAMES` | which drivers the loader offers (the loader's own variable) |
 
 mod backend;
 mod engine;
 mod faults;
+mod fragments;
 mod gpu;
 mod instance;
 mod kernels;

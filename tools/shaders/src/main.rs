@@ -7,6 +7,9 @@
 //! //@ unary_f64 DTYPE_F64 TABLE=2
 //! ```
 //!
+//! A line `//@validator 2024.1` among them says which release of SPIRV-Tools knows what the modules use: an older spirv-val, such
+//! as a distribution's, is not asked about them, and a note says so.
+//!
 //! The modules go to `spirv/`, with `table.rs`, which embeds them, and `manifest.json`, which says what each was made of:
 //! the SHA-256 of the source with everything it includes and of its macros, and that of the module. `--check` compiles again,
 //! compares every byte, and runs spirv-val where there is one. With names, only sources whose file name contains one of them.
@@ -20,6 +23,7 @@ use glslang::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -40,7 +44,12 @@ struct Variant {
     name: String,
     source: PathBuf,
     defines: Vec<String>,
+    /// The first release of SPIRV-Tools that can validate it.
+    validator: Release,
 }
+
+/// A release of SPIRV-Tools: year and number.
+type Release = (u32, u32);
 
 struct Folders {
     shaders: PathBuf,
@@ -75,6 +84,7 @@ fn run(folders: &Folders, check: bool, names: &[String]) -> Result<String> {
     };
     let mut manifest = BTreeMap::new();
     let mut problems = Vec::new();
+    let validator = Validator::find()?;
     let mut compiled = 0;
     let mut bytes = 0;
     for variant in variants(&folders.shaders)? {
@@ -103,7 +113,7 @@ fn run(folders: &Folders, check: bool, names: &[String]) -> Result<String> {
                     fs::write(&path, &spirv)
                         .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
                 }
-                problems.extend(validate(&path).err());
+                problems.extend(validator.as_ref().and_then(|tool| tool.validate(&path, variant.validator).err()));
                 manifest.insert(name, entry);
             }
             Err(problem) => {
@@ -145,10 +155,16 @@ fn variants(shaders: &Path) -> Result<Vec<Variant>> {
     for source in sources {
         let text = read(&source)?;
         let before = variants.len();
+        let validator = match text.lines().find_map(|line| line.strip_prefix("//@validator ")) {
+            Some(wanted) => {
+                release(wanted).ok_or_else(|| format!("{}: what release is {wanted}?", source.display()))?
+            }
+            None => (0, 0),
+        };
         for line in text.lines().filter_map(|line| line.strip_prefix("//@ ")) {
             let mut words = line.split_whitespace().map(str::to_owned);
             let name = words.next().ok_or_else(|| format!("{}: a module without a name", source.display()))?;
-            variants.push(Variant { name, source: source.clone(), defines: words.collect() });
+            variants.push(Variant { name, source: source.clone(), defines: words.collect(), validator });
         }
         if variants.len() == before {
             return Err(format!("{} makes no module: begin it with `//@ name MACRO…`", source.display()));
@@ -220,18 +236,53 @@ fn table<'a>(names: impl Iterator<Item = &'a String>) -> String {
     text
 }
 
-/// spirv-val's verdict; none where it is not installed. `SPIRV_VAL` names another program, which then must be there.
-fn validate(path: &Path) -> Result<()> {
-    let chosen = std::env::var_os("SPIRV_VAL");
-    let program = chosen.clone().unwrap_or_else(|| "spirv-val".into());
-    match Command::new(program).args(["--target-env", "vulkan1.2"]).arg(path).output() {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => {
-            Err(format!("spirv-val refuses {}: {}", path.display(), String::from_utf8_lossy(&output.stderr).trim()))
+/// spirv-val, and the release of SPIRV-Tools it belongs to.
+struct Validator {
+    program: OsString,
+    release: Release,
+}
+
+impl Validator {
+    /// None where it is not installed. `SPIRV_VAL` names another program, which then must be there.
+    fn find() -> Result<Option<Self>> {
+        let chosen = std::env::var_os("SPIRV_VAL");
+        let program = chosen.clone().unwrap_or_else(|| "spirv-val".into());
+        match Command::new(&program).arg("--version").output() {
+            Ok(output) => {
+                let version = String::from_utf8_lossy(&output.stdout);
+                // `SPIRV-Tools v2023.1 unknown hash, …`; one that does not say so is taken for the newest.
+                let release = version.split_whitespace().find_map(|word| release(word.strip_prefix('v')?));
+                Ok(Some(Self { program, release: release.unwrap_or((u32::MAX, 0)) }))
+            }
+            Err(error) if chosen.is_some() => Err(format!("the program in SPIRV_VAL does not start: {error}")),
+            Err(_) => Ok(None),
         }
-        Err(error) if chosen.is_some() => Err(format!("the program in SPIRV_VAL does not start: {error}")),
-        Err(_) => Ok(()),
     }
+
+    /// The verdict on a module, unless it takes a newer release.
+    fn validate(&self, path: &Path, wanted: Release) -> Result<()> {
+        if self.release < wanted {
+            let ((year, number), (wanted_year, wanted_number)) = (self.release, wanted);
+            println!(
+                "shaders: {} not validated: spirv-val is of {year}.{number}, it takes {wanted_year}.{wanted_number} (SPIRV_VAL names another)",
+                path.display()
+            );
+            return Ok(());
+        }
+        match Command::new(&self.program).args(["--target-env", "vulkan1.2"]).arg(path).output() {
+            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) => {
+                Err(format!("spirv-val refuses {}: {}", path.display(), String::from_utf8_lossy(&output.stderr).trim()))
+            }
+            Err(error) => Err(format!("spirv-val does not start: {error}")),
+        }
+    }
+}
+
+/// A release such as `2024.1`.
+fn release(text: &str) -> Option<Release> {
+    let (year, number) = text.trim().split_once('.')?;
+    Some((year.parse().ok()?, number.parse().ok()?))
 }
 
 /// Modules that no source makes any more: removed, or under `--check` a problem.

@@ -131,6 +131,8 @@ pub(crate) enum Way {
     Small,
     /// One of the matrices is a vector.
     Vector,
+    /// By cooperative matrices, of a device that has them.
+    Cooperative,
     /// By tiles, the inner axis in parts of `part` each.
     Tiles { tile: Tile, part: u32 },
 }

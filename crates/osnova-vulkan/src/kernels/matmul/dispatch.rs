@@ -18,6 +18,13 @@ mod tile_flag {
     pub(super) const SPLIT: u32 = 128;
 }
 
+/// Bits of `FLAGS` in `matmul_coop.comp`.
+mod cooperative_flag {
+    pub(super) const LEFT_ALONG_INNER: u32 = 1;
+    pub(super) const RIGHT_ALONG_INNER: u32 = 2;
+    pub(super) const BIAS: u32 = 4;
+}
+
 /// Bits of `FLAGS` in `matvec.comp`.
 mod vector_flag {
     pub(super) const ALONG_INNER: u32 = 1;
@@ -40,6 +47,7 @@ impl Product {
         match way {
             Way::Small => self.by_results(engine, output),
             Way::Vector => self.by_vector(engine, output),
+            Way::Cooperative => self.by_fragments(engine, output),
             Way::Tiles { tile, part } if part >= self.size.inner => self.by_tiles(engine, tile, part, output),
             Way::Tiles { tile, part } => {
                 let parts = self.size.inner.div_ceil(part);
@@ -131,6 +139,39 @@ impl Product {
             .words(&[size.rows, size.columns, size.inner, down, across, tiles])
             .words(&self.strides())
             .words(&[bias_start, bias_stride, part, size.batches])
+            .words(&self.walk.words([&left.place, &right.place]))
+            .groups(tiles)
+    }
+
+    /// By cooperative matrices, of a device that has them; both operands can be read in fours.
+    fn by_fragments(&self, engine: &Engine, output: &Tensor) -> Result<()> {
+        let Self { size, left, right, finish, .. } = self;
+        let fragments = engine.gpu.fragments;
+        let fragments = fragments.ok_or_else(|| engine.unsupported("cooperative matrices", Some(self.dtype)))?;
+        let ((rows, columns), (subgroups_down, subgroups_across)) = (fragments.tile(), fragments.subgroups());
+        let (down, across) = (size.rows.div_ceil(rows), size.columns.div_ceil(columns));
+        let tiles = engine.count([down, across, size.batches].into_iter().map(|count| count as usize).product())?;
+        engine.count(output.count())?;
+        let chosen = flags(&[
+            (cooperative_flag::LEFT_ALONG_INNER, left.along_inner),
+            (cooperative_flag::RIGHT_ALONG_INNER, right.along_inner),
+            (cooperative_flag::BIAS, finish.bias.is_some()),
+        ]);
+        let target = engine.output(output)?;
+        let (bias, [_, bias_start, bias_stride]) = self.bias(&left.place);
+        let threads = subgroups_down * subgroups_across * fragments.subgroup;
+        [threads, fragments.rows, fragments.columns, fragments.inner]
+            .into_iter()
+            .chain([subgroups_down, subgroups_across, chosen, finish.activation])
+            .fold(engine.shader("matmul_coop_f16").constant(self.walk.is_linear()), Dispatch::constant)
+            .subgroup(fragments.subgroup)
+            .bind(&target)
+            .bind(&left.place)
+            .bind(&right.place)
+            .bind(&bias)
+            .words(&[size.rows, size.columns, size.inner, down, across, tiles])
+            .words(&self.strides())
+            .words(&[bias_start, bias_stride])
             .words(&self.walk.words([&left.place, &right.place]))
             .groups(tiles)
     }

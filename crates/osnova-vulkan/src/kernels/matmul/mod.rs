@@ -3,6 +3,7 @@
 //! What is multiplied is brought to one form here, a [`Product`]; [`choice`] says how, [`dispatch`] records it.
 
 mod choice;
+mod cooperative;
 mod dispatch;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use choice::{Size, Way};
 use osnova_tensor::{Activation, DType, Device, Layout, Meta, Result, Shape, SliceRange, Tensor};
 use std::borrow::Cow;
 
+pub(crate) use cooperative::Cooperative;
 pub(crate) use tune::Tuned;
 
 /// An operand of which neither stride is 1 is copied first if it has more elements than this: fewer are read from their
@@ -107,6 +109,7 @@ fn multiply(
     let product = product(engine, &left, &right, finish, meta)?;
     let way = Way::by_shape(product.size, dispatch::computed_bytes(product.dtype), product.dtype.is_float());
     let way = match way {
+        way if engine.cooperative.takes(engine, device, &product, way) => Way::Cooperative,
         Way::Tiles { tile, part } if part >= product.size.inner && tune::is_worthwhile(engine, &product) => {
             Way::Tiles { tile: engine.tuned.tile(engine, device, &product, tile, &output)?, part }
         }

@@ -9,7 +9,7 @@ use osnova_tensor::{DType, Device, Meta, Result, Shape, Tensor};
 use std::sync::OnceLock;
 
 /// The first device with its engine; none where there is no Vulkan and nobody insists on it.
-fn device() -> Option<(&'static Engine, Device)> {
+pub(super) fn device() -> Option<(&'static Engine, Device)> {
     static KNOWN: OnceLock<Option<(&'static Engine, Device)>> = OnceLock::new();
     *KNOWN.get_or_init(|| match Engine::open(0) {
         Ok(engine) => Some((engine, Device::intern(Vulkan(engine)))),
