@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::kernels::reduce::{self, Method};
 use crate::kernels::{
-    argreduce, create, cumsum, elementwise, index, losses, movement, normalise, optimize, softmax, sort,
+    argreduce, create, cumsum, elementwise, index, losses, matmul, movement, normalise, optimize, softmax, sort,
 };
 use crate::storage::view;
 use osnova_tensor::{
@@ -36,7 +36,7 @@ impl Backend for Vulkan {
         match op {
             Op::Activate(_) | Op::ActivationGradient(_) | Op::Softmax { .. } | Op::LogSoftmax { .. } => true,
             Op::Mean { .. } | Op::Variance { .. } | Op::LogSumExp { .. } => true,
-            Op::CrossEntropy(_) | Op::BinaryCrossEntropy(_) | Op::LayerNorm(_) => true,
+            Op::CrossEntropy(_) | Op::BinaryCrossEntropy(_) | Op::LayerNorm(_) | Op::Linear { .. } => true,
             Op::Optimize(attributes) => optimize::knows(attributes),
             _ => false,
         }
@@ -101,6 +101,8 @@ impl Backend for Vulkan {
                 reduce::reduce(engine, device, Method::Variance(*correction), &inputs[0], axes, meta)?
             }
             Op::LogSumExp { axes, .. } => reduce::reduce(engine, device, Method::LogSumExp, &inputs[0], axes, meta)?,
+            Op::Matmul => matmul::matmul(engine, device, &inputs[0], &inputs[1], meta)?,
+            Op::Linear { activation, .. } => matmul::linear(engine, device, &inputs, *activation, meta)?,
             Op::Gather { axis } => index::gather(engine, device, &inputs[0], &inputs[1], *axis, meta)?,
             Op::IndexSelect { axis } => index::index_select(engine, device, &inputs[0], &inputs[1], *axis, meta)?,
             Op::ScatterAdd { axis } | Op::IndexAdd { axis } => {

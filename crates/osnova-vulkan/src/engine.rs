@@ -2,6 +2,7 @@
 
 use crate::faults::{Faults, SLOT_WORDS, SLOTS, Slot};
 use crate::gpu::Gpu;
+use crate::kernels::matmul::{Cooperative, Tuned};
 use crate::memory::{Allocator, Block, Placement, Pool, Source};
 use crate::pipeline::{BINDINGS, Key, Pipelines};
 use crate::storage::{Storage, block};
@@ -25,6 +26,10 @@ pub(crate) struct Engine {
     pub(crate) stream: Stream,
     pipelines: Pipelines,
     faults: Faults,
+    /// The tiles of matrix products that measuring chose.
+    pub(crate) tuned: Tuned,
+    /// Whether products of cooperative matrices are right on this device.
+    pub(crate) cooperative: Cooperative,
     pub(crate) name: String,
 }
 
@@ -48,7 +53,16 @@ impl Engine {
         let pipelines = Pipelines::new(gpu)?;
         let stream = Stream::new(gpu, pool, pipelines.set_layout())?;
         let faults = Faults::new(stream.take((SLOTS * SLOT_WORDS * 4) as u64, Placement::Readback)?);
-        Ok(Box::leak(Box::new(Self { gpu, pool, stream, pipelines, faults, name: gpu.name() })))
+        Ok(Box::leak(Box::new(Self {
+            gpu,
+            pool,
+            stream,
+            pipelines,
+            faults,
+            tuned: Tuned::default(),
+            cooperative: Cooperative::default(),
+            name: gpu.name(),
+        })))
     }
 
     /// How many pipelines were made.
@@ -78,6 +92,16 @@ impl Engine {
 
     /// The values of a row-major tensor, after everything that was recorded.
     pub(crate) fn read(&self, tensor: &Tensor) -> Result<HostData> {
+        self.fetch(tensor, || self.faults.check(false))
+    }
+
+    /// The same, leaving it to a later download to tell what kernels found wrong.
+    pub(crate) fn peek(&self, tensor: &Tensor) -> Result<HostData> {
+        self.fetch(tensor, || Ok(()))
+    }
+
+    /// The values of a tensor, unless `check` finds something wrong once everything is done.
+    fn fetch(&self, tensor: &Tensor, check: impl FnOnce() -> Result<()>) -> Result<HostData> {
         let size = tensor.dtype().size();
         let bytes = tensor.count() * size;
         let read = |bytes: &[u8]| {
@@ -92,7 +116,7 @@ impl Engine {
         let mut staging = self.stream.take(bytes as u64, Placement::Readback)?;
         let offset = (tensor.layout().offset() * size) as u64;
         let outcome = self.stream.read(source.handle(), offset, &staging, bytes as u64);
-        let data = outcome.and_then(|()| self.faults.check(false)).and_then(|()| read(&staging.bytes()[..bytes]));
+        let data = outcome.and_then(|()| check()).and_then(|()| read(&staging.bytes()[..bytes]));
         self.pool.give(staging);
         data
     }

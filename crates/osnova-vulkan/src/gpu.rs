@@ -1,6 +1,7 @@
 //! Physical devices, what they can do, and the logical device with its one queue.
 
 use crate::engine::THREADS;
+use crate::fragments::{self, Fragments};
 use crate::instance::instance;
 use crate::without::{Offer, without};
 use osnova_tensor::{DType, DTypeSet, Error, Result};
@@ -128,7 +129,6 @@ pub(crate) fn wanted() -> Offer {
         extensions: DeviceExtensions {
             khr_push_descriptor: true,
             khr_cooperative_matrix: true,
-            ext_shader_atomic_float: true,
             ext_subgroup_size_control: true,
             khr_portability_subset: true,
             ..DeviceExtensions::empty()
@@ -143,8 +143,6 @@ pub(crate) fn wanted() -> Offer {
             shader_int64: true,
             shader_float64: true,
             shader_subgroup_extended_types: true,
-            shader_buffer_int64_atomics: true,
-            shader_buffer_float32_atomic_add: true,
             subgroup_size_control: true,
             compute_full_subgroups: true,
             vulkan_memory_model: true,
@@ -163,7 +161,6 @@ fn offer(device: &PhysicalDevice) -> Result<Offer> {
     let cooperative = extensions.khr_cooperative_matrix && features.cooperative_matrix && features.vulkan_memory_model;
     extensions.khr_cooperative_matrix = cooperative;
     features.cooperative_matrix = cooperative;
-    features.shader_buffer_float32_atomic_add &= extensions.ext_shader_atomic_float;
     without(Offer { extensions, features })
 }
 
@@ -221,10 +218,6 @@ pub(crate) struct FloatControls {
 /// A workgroup must consist of full subgroups of a known size, and only a driver that takes a size for a requirement has them:
 /// others may run half-empty subgroups.
 fn shuffles(device: &PhysicalDevice, features: &DeviceFeatures) -> Option<u32> {
-    // For trying the other way on a device that has them.
-    if std::env::var_os("OSNOVA_VULKAN_NO_SHUFFLES").is_some() {
-        return None;
-    }
     let properties = device.properties();
     let compute = |stages: Option<ShaderStages>| stages.is_some_and(|stages| stages.intersects(ShaderStages::COMPUTE));
     let size = properties.subgroup_size?;
@@ -252,20 +245,15 @@ pub(crate) struct Gpu {
     pub(crate) alignment: DeviceSize,
     /// The largest number of workgroups along x.
     pub(crate) max_groups: u32,
-    #[expect(dead_code, reason = "for kernels that add at random places")]
-    pub(crate) atomic_float_add: bool,
-    #[expect(dead_code, reason = "for kernels that add at random places")]
-    pub(crate) atomic_i64: bool,
-    /// The smallest and largest subgroup size a kernel may ask for; none if it may not.
-    #[expect(dead_code, reason = "for kernels that work on whole subgroups")]
-    pub(crate) subgroup_sizes: Option<(u32, u32)>,
     /// The size of subgroups that are full and exchange values by shuffles; none where the device cannot promise them.
     pub(crate) shuffles: Option<u32>,
+    /// The cooperative matrices of half precision that kernels use; none without the extension, or if none of its sizes fits.
+    pub(crate) fragments: Option<Fragments>,
 }
 
 impl fmt::Debug for Gpu {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Gpu").field(&self.info).finish()
+        f.debug_tuple("Gpu").field(&self.info).field(&self.fragments).finish()
     }
 }
 
@@ -317,6 +305,12 @@ impl Gpu {
             ],
             round_half: yes(properties.shader_rounding_mode_rte_float16),
         };
+        let subgroup_sizes = (features.subgroup_size_control && features.compute_full_subgroups)
+            .then(|| properties.min_subgroup_size.zip(properties.max_subgroup_size))
+            .flatten();
+        let fragments = subgroup_sizes
+            .filter(|_| features.cooperative_matrix && features.shader_float16 && features.storage_buffer16_bit_access)
+            .and_then(|sizes| fragments::offered(&physical, info.subgroup_size, sizes));
         Ok(Self {
             info,
             queue,
@@ -325,12 +319,8 @@ impl Gpu {
             float_controls,
             alignment: properties.min_storage_buffer_offset_alignment.as_devicesize().max(16),
             max_groups: properties.max_compute_work_group_count[0],
-            atomic_float_add: features.shader_buffer_float32_atomic_add,
-            atomic_i64: features.shader_buffer_int64_atomics,
-            subgroup_sizes: (features.subgroup_size_control && features.compute_full_subgroups)
-                .then(|| properties.min_subgroup_size.zip(properties.max_subgroup_size))
-                .flatten(),
             shuffles: shuffles(&physical, &features),
+            fragments,
             device,
         })
     }

@@ -18,13 +18,15 @@
 //! | variable | meaning |
 //! |---|---|
 //! | `OSNOVA_VULKAN_VALIDATION=1` | run under the validation layers, with synchronisation validation; a complaint is an error at the next wait, or with the value `abort` the end of the program |
-//! | `OSNOVA_VULKAN_WITHOUT=f64,f16` | pretend that the device lacks these: `f16` (and bf16), `f16-arithmetic`, `f64`, `i8` (u8 and bool), `i16`, `i64`, `atomic-i64`, `atomic-float`, `cooperative-matrix`, `push-descriptors`, `subgroup-sizes` |
+//! | `OSNOVA_VULKAN_WITHOUT=f64,f16` | pretend that the device lacks these: `f16` (and bf16), `f16-arithmetic`, `f64`, `i8` (u8 and bool), `i16`, `i64`, `cooperative-matrix`, `push-descriptors`, `subgroup-sizes` (and shuffles) |
+//! | `OSNOVA_VULKAN_AUTOTUNE=0` | choose the tiles of matrix products by a rule, without measuring; the results are the same |
 //! | `VK_ICD_FILENAMES` | which drivers the loader offers (the loader's own variable) |
 
 mod backend;
 mod commands;
 mod engine;
 mod faults;
+mod fragments;
 mod gpu;
 mod hash;
 mod hazards;

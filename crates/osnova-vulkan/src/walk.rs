@@ -74,6 +74,13 @@ impl<const N: usize> Walk<N> {
     }
 }
 
+impl Walk<2> {
+    /// The same walk with the tensors swapped.
+    pub(crate) fn swapped(&self) -> Self {
+        Self { dims: self.dims.clone(), strides: self.strides.iter().map(|&[first, second]| [second, first]).collect() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -34,21 +34,13 @@ const PARTS: &[(&str, Remove)] = &[
     }),
     // Arithmetic in 16-bit integers.
     ("i16", |offer| offer.features.shader_int16 = false),
-    ("i64", |offer| {
-        offer.features.shader_int64 = false;
-        offer.features.shader_buffer_int64_atomics = false;
-    }),
-    ("atomic-i64", |offer| offer.features.shader_buffer_int64_atomics = false),
-    ("atomic-float", |offer| {
-        offer.extensions.ext_shader_atomic_float = false;
-        offer.features.shader_buffer_float32_atomic_add = false;
-    }),
+    ("i64", |offer| offer.features.shader_int64 = false),
     ("cooperative-matrix", |offer| {
         offer.extensions.khr_cooperative_matrix = false;
         offer.features.cooperative_matrix = false;
     }),
     ("push-descriptors", |offer| offer.extensions.khr_push_descriptor = false),
-    // The choice of a subgroup size.
+    // The choice of a subgroup size, and with it the exchange of values by shuffles.
     ("subgroup-sizes", |offer| {
         offer.extensions.ext_subgroup_size_control = false;
         offer.features.subgroup_size_control = false;

@@ -32,7 +32,6 @@ families! {
     elementwise
     #[ignore = "kernels are missing"]
     reductions
-    #[ignore = "kernels are missing"]
     contraction
     indexing
     #[ignore = "kernels are missing"]

@@ -12,11 +12,16 @@ layout(constant_id = 1) const bool FLUSHES_SUBNORMALS = false;
 layout(constant_id = 2) const bool ROUNDS_HALF = false;
 layout(constant_id = 3) const uint SUBGROUP_SIZE = 32;
 
-// A kernel with another workgroup defines its size before it includes this.
+// A kernel with another workgroup defines its size before it includes this; one that leaves it to a specialisation constant,
+// the constant's id as THREADS_ID (and THREADS by itself).
+#ifdef THREADS_ID
+layout(local_size_x_id = THREADS_ID) in;
+#else
 #ifndef THREADS
 #define THREADS 256
 #endif
 layout(local_size_x = THREADS) in;
+#endif
 
 layout(push_constant) uniform Push {
     uint push_words[32];

@@ -11,6 +11,8 @@ use osnova_tensor::{Activation, Binary, Comparison, DType, Device, Layout, Meta,
 
 /// The number of clamp among the functions of one tensor.
 const CLAMP: u32 = 100;
+/// The number of no function at all, for kernels that end with an activation.
+pub(crate) const IDENTITY: u32 = 99;
 /// The numbers of the activations that are no unary functions.
 const GELU: u32 = 101;
 const GELU_TANH: u32 = 102;
@@ -115,6 +117,20 @@ pub(crate) fn clamp(
     apply(engine, device, CLAMP, input, meta, bounds)
 }
 
+/// The number of an activation among the functions of one tensor; that of identity is no function's.
+pub(crate) fn activation_number(kind: Activation) -> Option<u32> {
+    match kind {
+        Activation::Identity => Some(IDENTITY),
+        Activation::Relu => unary_number(Unary::Relu),
+        Activation::Sigmoid => unary_number(Unary::Sigmoid),
+        Activation::Tanh => unary_number(Unary::Tanh),
+        Activation::Gelu => Some(GELU),
+        Activation::GeluTanh => Some(GELU_TANH),
+        Activation::Silu => Some(SILU),
+        _ => None,
+    }
+}
+
 /// An activation function of floats.
 pub(crate) fn activate(
     engine: &Engine,
@@ -123,17 +139,10 @@ pub(crate) fn activate(
     input: Tensor,
     meta: &Meta,
 ) -> Result<Tensor> {
-    let number = match kind {
-        Activation::Identity => return Ok(input),
-        Activation::Relu => unary_number(Unary::Relu),
-        Activation::Sigmoid => unary_number(Unary::Sigmoid),
-        Activation::Tanh => unary_number(Unary::Tanh),
-        Activation::Gelu => Some(GELU),
-        Activation::GeluTanh => Some(GELU_TANH),
-        Activation::Silu => Some(SILU),
-        _ => None,
-    };
-    let number = number.ok_or_else(|| engine.unsupported(kind.name(), Some(meta.dtype)))?;
+    if kind == Activation::Identity {
+        return Ok(input);
+    }
+    let number = activation_number(kind).ok_or_else(|| engine.unsupported(kind.name(), Some(meta.dtype)))?;
     apply(engine, device, number, input, meta, [[0; 2]; 2])
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod cumsum;
 pub(crate) mod elementwise;
 pub(crate) mod index;
 pub(crate) mod losses;
+pub(crate) mod matmul;
 pub(crate) mod movement;
 pub(crate) mod normalise;
 pub(crate) mod optimize;
