@@ -30,23 +30,17 @@ families! {
     creation
     movement
     elementwise
-    #[ignore = "kernels are missing"]
     reductions
     contraction
     indexing
-    #[ignore = "kernels are missing"]
     composites
-    #[ignore = "kernels are missing"]
     special_values
-    #[ignore = "kernels are missing"]
     bad_input
-    #[ignore = "kernels are missing"]
     gradients
 }
 
 /// Values and gradients that PyTorch computed.
 #[test]
-#[ignore = "kernels are missing"]
 fn goldens() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../goldens/operations.safetensors");
     on_device(|device| osnova_conformance::goldens(device, &file));
