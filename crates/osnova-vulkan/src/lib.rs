@@ -19,6 +19,7 @@
 //! |---|---|
 //! | `OSNOVA_VULKAN_VALIDATION=1` | run under the validation layers, with synchronisation validation; a complaint is an error |
 //! | `OSNOVA_VULKAN_DESCRIPTOR_SETS=1` | do without push descriptors although the device has them |
+//! | `OSNOVA_VULKAN_NO_SHUFFLES=1` | reduce through shared memory although the device has subgroup shuffles |
 //! | `VK_ICD_FILENAMES` | which drivers the loader offers (the loader's own variable) |
 
 mod backend;
