@@ -276,3 +276,30 @@ fn without_shuffles(words: &[u32]) -> Vec<u32> {
     }
     changed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shuffles_leave_nothing_behind() {
+        /// The operation of each instruction, of capabilities with their number.
+        fn instructions(words: &[u32]) -> Vec<(u32, u32)> {
+            let mut rest = &words[5..];
+            let mut found = Vec::new();
+            while let Some(&first) = rest.first() {
+                let code = first & 0xffff;
+                found.push((code, if code == 17 { rest[1] } else { 0 }));
+                rest = &rest[(first >> 16) as usize..];
+            }
+            found
+        }
+        let bytes = shaders::find("reduce_f32").expect("there are reductions");
+        let words: Vec<u32> = bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect();
+        // Capabilities GroupNonUniformShuffle and GroupNonUniformShuffleRelative, and the four instructions they are for.
+        let asks = |&(code, number): &(u32, u32)| matches!((code, number), (17, 65 | 66) | (345..=348, _));
+        let (before, after) = (instructions(&words), instructions(&without_shuffles(&words)));
+        assert!(before.iter().any(asks) && !after.iter().any(asks));
+        assert_eq!(after.len() + 1, before.len(), "but for the capability each instruction has its place");
+    }
+}

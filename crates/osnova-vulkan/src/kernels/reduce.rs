@@ -318,3 +318,68 @@ fn dispatch(
         .words(&words)
         .groups(plan.groups(outputs))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The plan for a row-major tensor on a device with subgroups of 32.
+    fn plan(dims: &[usize], axes: &[usize]) -> Plan {
+        let layout = Layout::contiguous(Shape::new(dims).unwrap());
+        let (stays, goes) = apart(&layout, axes);
+        let goes = sorted(&goes);
+        let (outputs, length) = (stays.shape().count() as u32, goes.shape().count() as u32);
+        let plan = Plan::new(
+            &Walk::new(stays.shape(), [&stays]),
+            &Walk::new(goes.shape(), [&goes]),
+            outputs,
+            length,
+            Some(32),
+        );
+        assert!(plan.lanes.is_power_of_two() && plan.lanes <= THREADS);
+        assert!(plan.part * (plan.parts - 1) < length && plan.part as u64 * plan.parts as u64 >= length.into());
+        plan
+    }
+
+    fn shares(plan: &Plan) -> (bool, u32, u32) {
+        (plan.columns, plan.lanes, plan.parts)
+    }
+
+    #[test]
+    fn rows_take_threads_by_their_length() {
+        assert_eq!(shares(&plan(&[100_000, 8], &[1])), (false, 1, 1));
+        assert_eq!(shares(&plan(&[100_000, 60], &[1])), (false, 16, 1));
+        // Many rows: a subgroup each, without barriers; few: a workgroup.
+        assert_eq!(shares(&plan(&[8192, 1000], &[1])), (false, 32, 1));
+        assert_eq!(shares(&plan(&[64, 1000], &[1])), (false, 256, 1));
+    }
+
+    #[test]
+    fn columns_lie_side_by_side() {
+        assert_eq!(shares(&plan(&[7, 1000], &[0])), (true, 2, 1));
+        assert_eq!(shares(&plan(&[1000, 1_000_000], &[0])), (true, 1, 1));
+        // A bias: few columns, so their rows are cut into parts.
+        assert_eq!(shares(&plan(&[4096, 1024], &[0])), (true, 8, 16));
+        assert_eq!(shares(&plan(&[100_000, 3], &[0])), (true, 64, 44));
+    }
+
+    #[test]
+    fn one_output_is_cut_into_parts() {
+        let plan = plan(&[1000, 1000], &[0, 1]);
+        assert_eq!(shares(&plan), (false, 256, 109));
+        // Whole rounds of a workgroup's threads.
+        assert_eq!(plan.part % (THREADS * ELEMENTS), 0);
+    }
+
+    #[test]
+    fn what_goes_is_walked_as_it_lies() {
+        let turned = Layout::contiguous(Shape::new(&[4, 5, 6]).unwrap()).permute(&[2, 0, 1]);
+        let back = turned.slice(&[0, 1, 2].map(|axis| SliceRange {
+            start: turned.shape()[axis] - 1,
+            length: turned.shape()[axis],
+            step: -1,
+        }));
+        let goes = sorted(&back);
+        assert_eq!((goes.offset(), Walk::new(goes.shape(), [&goes]).innermost()), (0, (120, [1])));
+    }
+}
