@@ -32,7 +32,7 @@ pub(crate) struct Key {
     /// Whether the metadata stand in the spill buffer.
     pub(crate) spilled: bool,
     /// The kernel's own specialisation constants.
-    pub(crate) constants: SmallVec<[u32; 8]>,
+    pub(crate) constants: SmallVec<[u32; 12]>,
     /// The subgroup size that is required, all subgroups full; 0 for any.
     pub(crate) subgroup: u32,
 }

@@ -15,7 +15,7 @@ layout(constant_id = 3) const uint SUBGROUP_SIZE = 32;
 // A kernel with another workgroup defines its size before it includes this; one that leaves it to a specialisation constant,
 // the constant's id as THREADS_ID (and THREADS by itself).
 #ifdef THREADS_ID
-layout(local_size_x_id = THREADS_ID) in;
+layout(local_size_x = 256, local_size_x_id = THREADS_ID) in;
 #else
 #ifndef THREADS
 #define THREADS 256

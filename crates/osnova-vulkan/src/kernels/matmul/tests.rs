@@ -165,27 +165,41 @@ fn vectors() -> Result<()> {
     Ok(())
 }
 
-/// A batch against a batch, against one matrix, and against a batch that is repeated.
+/// A batch against a batch, against one matrix, and against a batch that is repeated; also of vectors.
 #[test]
 fn batches() -> Result<()> {
     let Some((engine, device)) = device() else { return Ok(()) };
-    let [rows, inner, columns] = [20, 12, 36];
-    for (of_left, of_right) in
-        [(vec![2, 3], vec![2, 3]), (vec![2, 3], vec![]), (vec![2, 3], vec![3]), (vec![2, 1], vec![2, 3])]
-    {
-        for swapped in [[false, false], [true, true]] {
-            let left = matrices(&of_left, rows, inner, swapped[0], 1, device)?;
-            let right = matrices(&of_right, inner, columns, swapped[1], 2, device)?;
-            let left = left.expand(&[2, 3, rows, inner][..])?;
-            let (xs, ys) = (left.to_vec::<f32>()?, right.expand(&[2, 3, inner, columns][..])?.to_vec::<f32>()?);
-            let pairs = xs.chunks(rows * inner).zip(ys.chunks(inner * columns));
-            let exact: Vec<f64> = pairs.flat_map(|(x, y)| expected(x, y, [rows, inner, columns])).collect();
-            let tiles = [Tile::Medium, Tile::Flat].map(|tile| Way::Tiles { tile, part: inner as u32 });
-            for way in tiles.into_iter().chain([Way::Small]) {
-                let found = run(engine, device, &left, &right, way)?;
-                assert_close(&found, &exact, inner, &format!("{of_left:?} × {of_right:?}, {way:?}"));
+    let pairs = [(vec![2, 3], vec![2, 3]), (vec![2, 3], vec![]), (vec![2, 3], vec![3]), (vec![2, 1], vec![2, 3])];
+    for (of_left, of_right) in pairs {
+        for size in [[20, 12, 36], [1, 12, 36], [20, 12, 1]] {
+            for swapped in [[false, false], [true, true]] {
+                in_every_way(engine, device, size, [&of_left, &of_right], swapped)?;
             }
         }
+    }
+    Ok(())
+}
+
+fn in_every_way(
+    engine: &Engine,
+    device: Device,
+    size: [usize; 3],
+    batches: [&[usize]; 2],
+    swapped: [bool; 2],
+) -> Result<()> {
+    let [rows, inner, columns] = size;
+    let left = matrices(batches[0], rows, inner, swapped[0], 1, device)?.expand(&[2, 3, rows, inner][..])?;
+    let right = matrices(batches[1], inner, columns, swapped[1], 2, device)?;
+    let (xs, ys) = (left.to_vec::<f32>()?, right.expand(&[2, 3, inner, columns][..])?.to_vec::<f32>()?);
+    let pairs = xs.chunks(rows * inner).zip(ys.chunks(inner * columns));
+    let exact: Vec<f64> = pairs.flat_map(|(x, y)| expected(x, y, size)).collect();
+    let made = prepared(engine, device, &left, &right)?.0;
+    let tiles = [Tile::Medium, Tile::Flat].map(|tile| Way::Tiles { tile, part: inner as u32 });
+    // One row for each of a batch that became one tall matrix is a vector no more.
+    let vector = (made.size.rows == 1 || made.size.columns == 1).then_some(Way::Vector);
+    for way in tiles.into_iter().chain([Way::Small]).chain(vector) {
+        let found = run(engine, device, &left, &right, way)?;
+        assert_close(&found, &exact, inner, &format!("{batches:?}, {size:?}, swapped {swapped:?}, {way:?}"));
     }
     Ok(())
 }
