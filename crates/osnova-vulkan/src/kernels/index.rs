@@ -181,7 +181,7 @@ impl Addition<'_> {
         if shape[axis] <= FEW_INDICES {
             let slot = engine.fault_slot()?;
             let [along, source, target] = [&self.along, &source, &target].map(|layout| first_along(layout, axis));
-            let pass = Pass { way: ROWS, index: [self.index; 2], partial: self.index, slot: slot.number() };
+            let pass = Pass { way: ROWS, index: [self.index; 2], partial: &output, slot: slot.number() };
             let index_stride = stride(&self.along, axis);
             self.record(engine, &output, &pass, [&along, &source, &target, &target], [index_stride, 0])?;
             slot.watch(watch);
@@ -224,7 +224,8 @@ impl Addition<'_> {
         let walk = Walk::new(shape, layouts);
         let (target, source) = (engine.output(output)?, engine.input(self.source)?);
         let [index, places] = [engine.input(pass.index[0])?, engine.input(pass.index[1])?];
-        let partial = if pass.way == PIECES { engine.output(pass.partial)? } else { engine.input(pass.partial)? };
+        // The module could write to it, whatever the way.
+        let partial = engine.output(pass.partial)?;
         let (size, length) = (output.shape()[self.axis] as u32, self.source.shape()[self.axis] as u32);
         let [source_stride, output_stride] = [self.source, output].map(|tensor| stride(tensor.layout(), self.axis));
         engine
