@@ -90,6 +90,9 @@ fn truth_values_that_are_certain() -> Result<()> {
 fn ranges_step_as_the_oracle_does() -> Result<()> {
     let Some(device) = device() else { return Ok(()) };
     let check = |start: Scalar, step: Scalar, length: usize, dtype: DType| -> Result<()> {
+        if !device.capabilities().dtypes.contains(dtype) {
+            return Ok(());
+        }
         let op = Op::Arange { start, step, length, dtype };
         let expected = made_on_host(start, step, length, dtype);
         assert!(made(device, &op)?.as_bytes() == expected.as_bytes(), "{length} of {dtype} from {start:?} by {step:?}");

@@ -58,7 +58,7 @@ fn validate_vulkan() -> Result<()> {
 
 /// Where kernels must do without what many devices lack, on the smallest subgroups that there are.
 fn lesser_vulkan() -> Result<()> {
-    let without = "f16-arithmetic,f64,i16,atomic-i64,atomic-float,cooperative-matrix,push-descriptors,subgroup-sizes";
+    let without = "f16-arithmetic,f64,i16,cooperative-matrix,push-descriptors,subgroup-sizes";
     // The second variable is lavapipe's: subgroups of 4 instead of 8. Other drivers do not look at it.
     vulkan_again("8", &[("OSNOVA_VULKAN_WITHOUT", without), ("LP_NATIVE_VECTOR_WIDTH", "128")])
 }
