@@ -1,7 +1,9 @@
 //! That the host does not wait: batches, barriers and memory, by what [`statistics`] counts.
 
+mod common;
+
 use osnova_tensor::{Device, Error, Result, Tensor};
-use osnova_vulkan::{Statistics, VulkanDevice, statistics};
+use osnova_vulkan::{Statistics, statistics};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Dispatches of a full batch.
@@ -12,14 +14,7 @@ const EARLY: u64 = 4;
 /// The first device, for one test at a time: they count what it does. None where there is no Vulkan and nobody insists on it.
 fn device() -> Option<(Device, MutexGuard<'static, ()>)> {
     static ALONE: Mutex<()> = Mutex::new(());
-    match Device::vulkan(0) {
-        Ok(device) => Some((device, ALONE.lock().unwrap_or_else(PoisonError::into_inner))),
-        Err(error) if std::env::var_os("OSNOVA_REQUIRE_VULKAN").is_some() => panic!("{error}"),
-        Err(error) => {
-            eprintln!("SKIPPED, for want of a Vulkan device: {error}");
-            None
-        }
-    }
+    Some((common::device()?, ALONE.lock().unwrap_or_else(PoisonError::into_inner)))
 }
 
 /// What a device does while `work` runs.

@@ -1,19 +1,9 @@
 //! Sorting and adding by index, beyond the sizes of the conformance kit.
 
-use osnova_tensor::{DType, Device, HostData, Result, Tensor};
-use osnova_vulkan::VulkanDevice;
+mod common;
 
-/// The first device; none where there is no Vulkan and nobody insists on it.
-fn device() -> Option<Device> {
-    match Device::vulkan(0) {
-        Ok(device) => Some(device),
-        Err(error) if std::env::var_os("OSNOVA_REQUIRE_VULKAN").is_some() => panic!("{error}"),
-        Err(error) => {
-            eprintln!("SKIPPED, for want of a Vulkan device: {error}");
-            None
-        }
-    }
-}
+use common::device;
+use osnova_tensor::{DType, HostData, Result, Tensor};
 
 /// Numbers from 0 up to `below`, the same every time (Knuth's linear congruential generator).
 fn drawn(count: usize, below: u64) -> impl Iterator<Item = u64> {

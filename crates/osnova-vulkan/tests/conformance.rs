@@ -2,17 +2,16 @@
 //!
 //! Skipped, with a message, where there is no Vulkan device; with `OSNOVA_REQUIRE_VULKAN=1` that is a failure.
 
+mod common;
+
 use osnova_conformance::{Report, Settings};
 use osnova_tensor::Device;
-use osnova_vulkan::VulkanDevice;
 use std::path::Path;
 
 /// Runs a family on the first device.
 fn on_device(family: impl FnOnce(Device) -> Report) {
-    match Device::vulkan(0) {
-        Ok(device) => family(device).assert(),
-        Err(error) if std::env::var_os("OSNOVA_REQUIRE_VULKAN").is_some() => panic!("{error}"),
-        Err(error) => eprintln!("SKIPPED, for want of a Vulkan device: {error}"),
+    if let Some(device) = common::device() {
+        family(device).assert();
     }
 }
 

@@ -1,20 +1,11 @@
 //! What the conformance kit does not reach: limits, long metadata, many threads, late errors.
 
+mod common;
+
+use common::device;
 use osnova_tensor::{DType, Device, Error, Generator, Result, SliceRange, Tensor};
 use osnova_vulkan::VulkanDevice;
 use std::thread;
-
-/// The first device; none where there is no Vulkan and nobody insists on it.
-fn device() -> Option<Device> {
-    match Device::vulkan(0) {
-        Ok(device) => Some(device),
-        Err(error) if std::env::var_os("OSNOVA_REQUIRE_VULKAN").is_some() => panic!("{error}"),
-        Err(error) => {
-            eprintln!("SKIPPED, for want of a Vulkan device: {error}");
-            None
-        }
-    }
-}
 
 /// The first device, if it has these dtypes.
 fn device_with(dtypes: &[DType]) -> Option<Device> {

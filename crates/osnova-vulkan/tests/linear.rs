@@ -1,19 +1,9 @@
 //! Linear layers of sizes that the conformance kit does not draw: tiles, vectors and a long inner axis, with bias and activation.
 
-use osnova_tensor::{Activation, DType, Device, Result, Tensor};
-use osnova_vulkan::VulkanDevice;
+mod common;
 
-/// The first device; none where there is no Vulkan and nobody insists on it.
-fn device() -> Option<Device> {
-    match Device::vulkan(0) {
-        Ok(device) => Some(device),
-        Err(error) if std::env::var_os("OSNOVA_REQUIRE_VULKAN").is_some() => panic!("{error}"),
-        Err(error) => {
-            eprintln!("SKIPPED, for want of a Vulkan device: {error}");
-            None
-        }
-    }
-}
+use common::device;
+use osnova_tensor::{Activation, DType, Device, Result, Tensor};
 
 fn tensor(dims: &[usize], salt: usize, device: Device) -> Result<Tensor> {
     let count = dims.iter().product();

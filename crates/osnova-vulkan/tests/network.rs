@@ -1,24 +1,14 @@
 //! Fused operations at sizes that the conformance kit does not reach: rows beyond a thread, a subgroup, a workgroup and its registers.
 
+mod common;
+
+use common::device;
 use osnova_tensor::{
     BinaryCrossEntropy, CrossEntropy, DType, Device, HostData, LayerNorm, Op, Optimize, Real, ReductionKind, Result,
     Tensor,
 };
-use osnova_vulkan::VulkanDevice;
 
 const SIZES: [usize; 8] = [1, 2, 31, 33, 100, 1000, 5000, 40_000];
-
-/// The first device; none where there is no Vulkan and nobody insists on it.
-fn device() -> Option<Device> {
-    match Device::vulkan(0) {
-        Ok(device) => Some(device),
-        Err(error) if std::env::var_os("OSNOVA_REQUIRE_VULKAN").is_some() => panic!("{error}"),
-        Err(error) => {
-            eprintln!("SKIPPED, for want of a Vulkan device: {error}");
-            None
-        }
-    }
-}
 
 /// Numbers from −4 to 4 without a pattern.
 fn numbers(count: usize, seed: u32) -> Vec<f32> {

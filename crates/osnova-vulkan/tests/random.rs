@@ -1,20 +1,10 @@
 //! Random numbers and ranges beyond the sizes of the conformance kit.
 
+mod common;
+
+use common::device;
 use osnova_tensor::random::{Distribution, Stream, generate};
 use osnova_tensor::{DType, Device, HostData, Op, Real, Result, Scalar, Shape};
-use osnova_vulkan::VulkanDevice;
-
-/// The first device; none where there is no Vulkan and nobody insists on it.
-fn device() -> Option<Device> {
-    match Device::vulkan(0) {
-        Ok(device) => Some(device),
-        Err(error) if std::env::var_os("OSNOVA_REQUIRE_VULKAN").is_some() => panic!("{error}"),
-        Err(error) => {
-            eprintln!("SKIPPED, for want of a Vulkan device: {error}");
-            None
-        }
-    }
-}
 
 fn made(device: Device, op: &Op) -> Result<HostData> {
     device.apply(op, Default::default())?[0].to_host()

@@ -1,19 +1,9 @@
 //! Reductions of sizes that the conformance kit does not reach: long rows and columns, shared among many workgroups.
 
-use osnova_tensor::{ArgReduction, Axes, DType, Device, HostData, Op, Reduction, Result, Shape, Tensor};
-use osnova_vulkan::VulkanDevice;
+mod common;
 
-/// The first device; none where there is no Vulkan and nobody insists on it.
-fn device() -> Option<Device> {
-    match Device::vulkan(0) {
-        Ok(device) => Some(device),
-        Err(error) if std::env::var_os("OSNOVA_REQUIRE_VULKAN").is_some() => panic!("{error}"),
-        Err(error) => {
-            eprintln!("SKIPPED, for want of a Vulkan device: {error}");
-            None
-        }
-    }
-}
+use common::device;
+use osnova_tensor::{ArgReduction, Axes, DType, Device, HostData, Op, Reduction, Result, Shape, Tensor};
 
 /// Whether the device holds positions.
 fn has_positions(device: Device) -> bool {
