@@ -187,7 +187,7 @@ impl Forward for BatchNorm {
 }
 
 /// Normalisation by the batch's statistics. Inputs: `[x]` or `[x, weight, bias]`; outputs: the result, and each channel's
-/// mean and biased variance as they broadcast against x, through which no gradient flows.
+/// mean and biased variance as they broadcast against x.
 ///
 /// An operation of its own because its derivative by hand reads x twice; that of its parts would keep and read five tensors
 /// of x's size.
@@ -262,31 +262,44 @@ impl CustomOp for Normalise {
 
     /// With x̂ = (x − mean)·r and r = 1/√(variance + ε), over the n values of a channel:
     /// dx = w·r·(g − Σg/n − x̂·Σ(g·x̂)/n), dw = Σ g·x̂, db = Σ g.
+    ///
+    /// The formula reads mean and variance, so a second derivative comes back through those outputs:
+    /// dx = dmean/n + dvariance·2(x − mean)/n.
     fn backward(
         &self,
         inputs: &[Tensor],
         outputs: &[Tensor],
         gradients: &[Option<Tensor>],
     ) -> Result<Option<Vec<Option<Tensor>>>> {
-        let Some(gradient) = &gradients[0] else { return Ok(Some(vec![None; inputs.len()])) };
         let (input, mean, variance) = (&inputs[0], &outputs[1], &outputs[2]);
-        let (dtype, wide, axes) = (input.dtype(), mean.dtype(), Self::axes(input));
+        let (dtype, wide, axes, rank) = (input.dtype(), mean.dtype(), Self::axes(input), input.rank());
         let count = (input.count() / mean.count()) as f64;
-        let gradient = gradient.to_dtype(wide)?;
-        let mut factor = (variance + self.epsilon)?.rsqrt()?;
-        let normal = ((input.to_dtype(wide)? - mean)? * &factor)?;
-        let along = (&gradient * &normal)?.sum(&axes, true)?;
-        let level = gradient.sum(&axes, true)?;
-        if let Some(weight) = inputs.get(1) {
-            factor = (factor * along_channels(weight, input.rank())?.to_dtype(wide)?)?;
-        }
-        let centred = ((gradient - (&level / count)?)? - (normal * (&along / count)?)?)?;
-        let mut pulled = vec![Some((centred * factor)?.to_dtype(dtype)?)];
-        if inputs.len() > 1 {
-            for sums in [along, level] {
-                pulled.push(Some(sums.reshape([sums.count()])?.to_dtype(dtype)?));
+        let centred = (input.to_dtype(wide)? - mean)?;
+        let mut pulled = vec![None; inputs.len()];
+        let mut total = None;
+        if let Some(gradient) = &gradients[0] {
+            let gradient = gradient.to_dtype(wide)?;
+            let mut factor = (variance + self.epsilon)?.rsqrt()?;
+            let normal = (&centred * &factor)?;
+            let along = (&gradient * &normal)?.sum(&axes, true)?;
+            let level = gradient.sum(&axes, true)?;
+            if let Some(weight) = inputs.get(1) {
+                factor = (factor * along_channels(weight, rank)?.to_dtype(wide)?)?;
+            }
+            total = Some((((gradient - (&level / count)?)? - (normal * (&along / count)?)?)? * factor)?);
+            for (place, sums) in pulled[1..].iter_mut().zip([along, level]) {
+                *place = Some(sums.reshape([sums.count()])?.to_dtype(dtype)?);
             }
         }
+        let by_mean = gradients[1].as_ref().map(|gradient| (gradient / count)?.expand(*input.shape()));
+        let by_variance = gradients[2].as_ref().map(|gradient| (gradient * (2.0 / count))? * &centred);
+        for part in [by_mean, by_variance].into_iter().flatten() {
+            total = Some(match total {
+                Some(total) => (total + part?)?,
+                None => part?,
+            });
+        }
+        pulled[0] = total.map(|total| total.to_dtype(dtype)).transpose()?;
         Ok(Some(pulled))
     }
 }
