@@ -34,7 +34,7 @@ pub(crate) fn curves() -> Result<String> {
         ("threshold 1, value −1", &Threshold { threshold: 1.0, value: -1.0 }),
     ];
     let device = Device::cpu().autodiff();
-    let points = Tensor::linspace(-5.0, 5.0, 501, DType::F64, device)?.into_tracked()?;
+    let points = Tensor::linspace(-5.0, 5.0, 201, DType::F64, device)?.into_tracked()?;
     let x = points.to_vec::<f64>()?;
     let chart = |(name, layer): (&str, &dyn Forward)| -> Result<String> {
         let output = layer.forward(&points)?;

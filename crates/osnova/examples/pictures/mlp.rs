@@ -29,13 +29,13 @@ pub(crate) fn exclusive_or() -> Result<String> {
 
 /// The probability of 1 over the square from −0.5 to 1.5.
 fn probabilities(title: &str, model: &Mlp) -> Result<String> {
-    const SIDE: usize = 41;
+    const SIDE: usize = 25;
     let place = |at: usize| -0.5 + 2.0 * at as f32 / (SIDE - 1) as f32;
     let points: Vec<f32> =
         (0..SIDE).rev().flat_map(|row| (0..SIDE).flat_map(move |column| [place(column), place(row)])).collect();
     let shares = model.inference()?.predict(&Tensor::from_vec(points, [SIDE * SIDE, 2], Device::cpu())?)?;
     let shares = shares.to_vec::<f32>()?;
-    let names = |at: usize| if at.is_multiple_of(10) { format!("{}", place(at)) } else { String::new() };
+    let names = |at: usize| if at.is_multiple_of(6) { format!("{}", place(at)) } else { String::new() };
     let rows = shares.chunks(SIDE).map(|row| row.iter().map(|share| f64::from(*share)));
     let chart = Heatmap::new(title, rows)
         .x_label("x₁")
