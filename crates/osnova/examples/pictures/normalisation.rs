@@ -9,6 +9,9 @@ use osnova::train::plot::LineChart;
 const WIDTH: usize = 8;
 const LAYERS: usize = 100;
 
+/// Makes one of the layers.
+type Block = fn(&Generator, Device) -> Result<Box<dyn Layer>>;
+
 /// The loss of three networks of a hundred layers on one small problem.
 pub(crate) fn depth() -> Result<String> {
     let device = Device::cpu().autodiff();
@@ -18,7 +21,7 @@ pub(crate) fn depth() -> Result<String> {
     let target = product.greater(0.0)?.to_dtype(DType::F32)?;
     let mut chart =
         LineChart::new("100 layers of 8 units: x₁ and x₂ of the same sign?").x_label("step").y_label("cross-entropy");
-    let blocks: [(&str, fn(&Generator, Device) -> Result<Box<dyn Layer>>); 3] =
+    let blocks: [(&str, Block); 3] =
         [("plain", plain), ("batch normalisation", normalised), ("batch normalisation, residual", residual)];
     for (name, block) in blocks {
         let generator = Generator::new(3);
