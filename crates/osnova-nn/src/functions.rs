@@ -1,7 +1,7 @@
 //! Activation functions that are made of others; those with an operation of their own (`relu`, `gelu`, `softmax`, …) are
 //! methods of [`Tensor`]. At a kink each takes the slope that PyTorch takes.
 
-use osnova_tensor::{Error, Result, Tensor};
+use osnova_tensor::{DType, Error, Result, Tensor};
 
 /// `x` where positive, else `slope · x`.
 ///
@@ -202,9 +202,15 @@ pub fn softmax_with_temperature(input: &Tensor, axis: isize, temperature: f64) -
         let problem = format!("the temperature is {temperature}");
         return Err(Error::argument("softmax", problem, "Give a positive number; take `argmax` for the limit at 0"));
     }
-    // The largest element becomes 0 first: at low temperatures the quotients would overflow.
+    // The largest element becomes 0 first: at low temperatures the quotients would overflow. The temperature itself must not
+    // become 0 in the input's dtype.
+    let smallest = match input.dtype() {
+        DType::F64 => f64::MIN_POSITIVE,
+        DType::F16 => 2.0_f64.powi(-14),
+        _ => f64::from(f32::MIN_POSITIVE),
+    };
     let shifted = (input - input.detach().max(axis, true)?)?;
-    (shifted / temperature)?.softmax(axis)
+    (shifted / temperature.max(smallest))?.softmax(axis)
 }
 
 /// `softmax(−x)` along `axis`.

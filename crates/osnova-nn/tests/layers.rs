@@ -323,6 +323,11 @@ fn textbook_9_softmax_has_its_worked_numbers_and_limits() {
     near(&at(1e-3), [1.0, 0.0, 0.0], 1e-12);
     near(&at(1e-320), [1.0, 0.0, 0.0], 1e-12);
     near(&at(1e6), [1.0 / 3.0; 3], 1e-6);
+    for dtype in DType::FLOATS {
+        let coldest = Softmax { temperature: 1e-300, ..Softmax::default() };
+        let shares = coldest.forward(&logits.to_dtype(dtype).unwrap()).unwrap().to_host().unwrap().to_f64();
+        assert_eq!(shares, [1.0, 0.0, 0.0], "{dtype}");
+    }
     let huge = Softmax::default().forward(&Tensor::new([1e4, 0.0, -1e4], device).unwrap()).unwrap();
     near(&huge.to_vec::<f64>().unwrap(), [1.0, 0.0, 0.0], 1e-12);
     for temperature in [0.0, -1.0, f64::NAN] {
