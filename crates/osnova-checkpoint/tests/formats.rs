@@ -2,7 +2,7 @@
 
 use osnova_checkpoint::{CheckpointError, TensorFile, load_model, load_tensors, save_model, save_tensors};
 use osnova_cpu::CpuDevice;
-use osnova_nn::{Forward, Linear, Module};
+use osnova_nn::{BatchNorm, Forward, Linear, Module, Sequential};
 use osnova_tensor::{DType, Device, Generator, HostData, Result, Tensor};
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
@@ -63,6 +63,27 @@ fn a_model_loaded_back_predicts_the_same_bits() {
 }
 
 /// Files that PyTorch's users wrote, read and written again, are the same byte for byte.
+#[test]
+fn running_statistics_are_saved_and_loaded() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("model.safetensors");
+    let model = || {
+        let linear = Linear::new(3, 4, &Generator::new(1), Device::cpu()).unwrap();
+        Sequential::new().with(linear).with(BatchNorm::new(4, Device::cpu()).unwrap())
+    };
+    let trained = model();
+    let batch = Tensor::normal([8, 3], 1.0, 2.0, DType::F32, &Generator::new(2), Device::cpu()).unwrap();
+    trained.forward(&batch).unwrap();
+    save_model(&trained, &path).unwrap();
+    let tensors = load_tensors(&path, Device::cpu()).unwrap();
+    assert_eq!(tensors["1.num_batches_tracked"].to_scalar::<i64>().unwrap(), 1);
+    let mut loaded = model();
+    load_model(&mut loaded, &path).unwrap();
+    let bits = |model: &Sequential| model.inference().unwrap().forward(&batch).unwrap().to_vec::<f32>().unwrap();
+    assert_ne!(bits(&trained), bits(&model()), "the statistics matter");
+    assert_eq!(bits(&trained), bits(&loaded));
+}
+
 #[test]
 fn pytorchs_files_come_back_byte_for_byte() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
 //! Activation functions that are made of others; those with an operation of their own (`relu`, `gelu`, `softmax`, …) are
 //! methods of [`Tensor`]. At a kink each takes the slope that PyTorch takes.
 
-use osnova_tensor::{Result, Tensor};
+use osnova_tensor::{DType, Error, Result, Tensor};
 
 /// `x` where positive, else `slope · x`.
 ///
@@ -114,6 +114,103 @@ pub fn hardsigmoid(input: &Tensor) -> Result<Tensor> {
 /// A tensor that is no float.
 pub fn hardswish(input: &Tensor) -> Result<Tensor> {
     input * hardsigmoid(input)?
+}
+
+/// `x − tanh x`.
+///
+/// # Errors
+/// A tensor that is no float.
+pub fn tanhshrink(input: &Tensor) -> Result<Tensor> {
+    input - input.tanh()?
+}
+
+/// `x − λ` above λ, `x + λ` below −λ, 0 between: the step of the lasso's solvers.
+///
+/// # Errors
+/// A λ that is negative or NaN, a tensor that is no float.
+pub fn softshrink(input: &Tensor, lambda: f64) -> Result<Tensor> {
+    check_lambda("softshrink", lambda)?;
+    input.greater(lambda)?.where_(input - lambda, input.less(-lambda)?.where_(input + lambda, 0.0)?)
+}
+
+/// `x` where |x| > λ, else 0.
+///
+/// # Errors
+/// A λ that is negative or NaN, a tensor that is no float.
+pub fn hardshrink(input: &Tensor, lambda: f64) -> Result<Tensor> {
+    check_lambda("hardshrink", lambda)?;
+    // Written so that NaN stays.
+    input.abs()?.less_equal(lambda)?.where_(0.0, input)
+}
+
+fn check_lambda(name: &'static str, lambda: f64) -> Result<()> {
+    if lambda >= 0.0 {
+        return Ok(());
+    }
+    Err(Error::argument(name, format!("λ is {lambda}"), "Give 0 or a positive number such as 0.5"))
+}
+
+/// `x` where it is above `threshold`, else `value`.
+///
+/// # Errors
+/// A tensor that is no float.
+pub fn threshold(input: &Tensor, threshold: f64, value: f64) -> Result<Tensor> {
+    // Written so that NaN stays.
+    input.less_equal(threshold)?.where_(value, input)
+}
+
+/// `a · sigmoid(b)` for the halves a and b of an axis. Dauphin et al. 2017.
+///
+/// # Errors
+/// An axis out of range or of odd size, a tensor that is no float.
+pub fn glu(input: &Tensor, axis: isize) -> Result<Tensor> {
+    let [a, b] = halves("glu", input, axis)?;
+    a * b.sigmoid()?
+}
+
+/// `silu(a) · b` for the halves a and b of an axis. Shazeer 2020.
+///
+/// # Errors
+/// An axis out of range or of odd size, a tensor that is no float.
+pub fn swiglu(input: &Tensor, axis: isize) -> Result<Tensor> {
+    let [a, b] = halves("swiglu", input, axis)?;
+    a.silu()? * b
+}
+
+fn halves(name: &'static str, input: &Tensor, axis: isize) -> Result<[Tensor; 2]> {
+    let size = input.size(axis)?;
+    if !size.is_multiple_of(2) {
+        return Err(Error::shape(
+            name,
+            [*input.shape()],
+            format!("axis {axis} has {size} elements, which cannot be halved"),
+            "Give the layer before an even number of outputs",
+        ));
+    }
+    Ok([input.narrow(axis, 0, size / 2)?, input.narrow(axis, size / 2, size / 2)?])
+}
+
+/// `exp(x_i/T) / Σ_j exp(x_j/T)` along `axis`: the largest element alone as T → 0, evenly spread as T → ∞.
+///
+/// # Errors
+/// A temperature that is not positive, an axis out of range, a tensor that is no float.
+pub fn softmax_with_temperature(input: &Tensor, axis: isize, temperature: f64) -> Result<Tensor> {
+    if temperature == 1.0 {
+        return input.softmax(axis);
+    }
+    if temperature.is_nan() || temperature <= 0.0 {
+        let problem = format!("the temperature is {temperature}");
+        return Err(Error::argument("softmax", problem, "Give a positive number; take `argmax` for the limit at 0"));
+    }
+    // The largest element becomes 0 first: at low temperatures the quotients would overflow. The temperature itself must not
+    // become 0 in the input's dtype.
+    let smallest = match input.dtype() {
+        DType::F64 => f64::MIN_POSITIVE,
+        DType::F16 => 2.0_f64.powi(-14),
+        _ => f64::from(f32::MIN_POSITIVE),
+    };
+    let shifted = (input - input.detach().max(axis, true)?)?;
+    (shifted / temperature.max(smallest))?.softmax(axis)
 }
 
 /// `softmax(−x)` along `axis`.

@@ -67,6 +67,9 @@ pub enum Initializer {
     LecunUniform,
     /// Normal with variance `1 / fan_in`. LeCun et al. 1998.
     LecunNormal,
+    /// Ones where the input and output numbers agree, else zeros: a linear layer gives its input back. With more than two
+    /// axes (PyTorch's `dirac_`) the ones stand in the middle of the kernel, so that a convolution does.
+    Identity,
     /// Rows (or columns, if there are fewer of them) that are orthogonal and of length `gain`; axes after the first count
     /// as one. Saxe et al. 2014.
     Orthogonal {
@@ -118,6 +121,7 @@ impl Nonlinearity {
 /// What an initialiser comes to for a given shape.
 enum Plan {
     Constant(f64),
+    Identity,
     Random(Distribution),
     Truncated { mean: f64, standard_deviation: f64, low: f64, high: f64 },
     Orthogonal { gain: f64 },
@@ -146,6 +150,7 @@ impl Initializer {
         }
         match self.plan(&shape)? {
             Plan::Constant(value) => Tensor::full(shape, value, dtype, device),
+            Plan::Identity => Tensor::from_host(HostData::from_f64(dtype, &identity(&shape)?), shape, device),
             Plan::Random(Distribution::Uniform { low, high }) => {
                 Tensor::uniform(shape, low.get(), high.get(), dtype, generator, device)
             }
@@ -185,6 +190,7 @@ impl Initializer {
             Self::TruncatedNormal { mean, standard_deviation, low, high } => {
                 Plan::Truncated { mean, standard_deviation, low, high }
             }
+            Self::Identity => Plan::Identity,
             Self::Orthogonal { gain } => Plan::Orthogonal { gain },
             Self::XavierUniform { .. } | Self::HeUniform { .. } | Self::LecunUniform => {
                 spread(self.standard_deviation(shape)?)
@@ -222,6 +228,25 @@ fn fans(shape: &Shape) -> Result<(f64, f64)> {
     };
     let field: usize = kernel.iter().product();
     Ok(((inputs * field) as f64, (outputs * field) as f64))
+}
+
+/// Ones at `[i, i, middle…]`.
+fn identity(shape: &Shape) -> Result<Vec<f64>> {
+    let &[outputs, inputs, ref kernel @ ..] = shape.dims() else {
+        return Err(Error::shape(
+            "initialise",
+            [*shape],
+            "an identity has an output and an input axis",
+            "Use a constant for vectors such as a bias",
+        ));
+    };
+    let field: usize = kernel.iter().product();
+    let middle = kernel.iter().fold(0, |place, &size| place * size + size / 2);
+    let mut values = vec![0.0; shape.count()];
+    if field > 0 {
+        (0..outputs.min(inputs)).for_each(|index| values[(index * inputs + index) * field + middle] = 1.0);
+    }
+    Ok(values)
 }
 
 /// `count` normally distributed numbers on the host.

@@ -4,6 +4,7 @@
 //! - [`Param`] is a tensor that is trained, [`Buffer`] one that is only saved.
 //! - [`Forward`] is a layer's forward pass; [`Sequential`] runs layers one after another and fuses a linear layer with the
 //!   activation behind it.
+//! - [`BatchNorm`] and its kin keep signals in range, [`Residual`] lets gradients past a layer, [`Mlp`] is the whole perceptron.
 //! - [`losses`] holds the losses as functions and structs, [`functions`] the activation functions.
 //! - [`Initializer`] draws the first values of parameters from a seeded generator.
 //!
@@ -33,7 +34,17 @@ pub use state::{StateDict, StateDictMismatch};
 pub use summary::{Summary, SummaryRow};
 pub use visit::{Segment, Visit, Visitor, VisitorMut};
 
-/// The code in the book's page runs.
+/// The code in the book's chapters runs.
 #[cfg(doctest)]
-#[doc = include_str!("../../../docs/layers.md")]
-struct Book;
+mod book {
+    #[doc = include_str!("../../../docs/layers.md")]
+    struct Layers;
+    #[doc = include_str!("../../../docs/activations.md")]
+    struct Activations;
+    #[doc = include_str!("../../../docs/losses.md")]
+    struct Losses;
+    #[doc = include_str!("../../../docs/initialisation.md")]
+    struct Initialisation;
+    #[doc = include_str!("../../../docs/normalisation.md")]
+    struct Normalisation;
+}

@@ -32,17 +32,10 @@ pub struct SummaryRow {
 impl Summary {
     /// The summary of a module, for an input of a shape if one is given.
     pub fn of(module: &dyn Module, input: Option<Shape>) -> Self {
-        let mut table = Table { path: Path::default(), open: Vec::new(), rows: Vec::new(), trainable: 0 };
+        let mut table = Table { path: Path::default(), open: Vec::new(), rows: Vec::new(), trainable: 0, shape: input };
         module.visit(&mut table);
-        let total = table.rows.iter().map(|(row, _)| row.parameters).sum();
-        let mut shape = input;
-        let mut rows = Vec::with_capacity(table.rows.len());
-        for (mut row, module) in table.rows {
-            shape = shape.and_then(|shape| module?.output_shape(&shape));
-            row.output = shape;
-            rows.push(row);
-        }
-        Self { rows, total, trainable: table.trainable }
+        let total = table.rows.iter().map(|row| row.parameters).sum();
+        Self { rows: table.rows, total, trainable: table.trainable }
     }
 }
 
@@ -52,6 +45,8 @@ struct Open<'a> {
     /// Where its row would stand.
     place: usize,
     name: String,
+    /// The shape that comes in, as far as it is known.
+    input: Option<Shape>,
     /// Parameters of its own.
     parameters: usize,
     has_children: bool,
@@ -60,8 +55,10 @@ struct Open<'a> {
 struct Table<'a> {
     path: Path,
     open: Vec<Open<'a>>,
-    rows: Vec<(SummaryRow, Option<&'a dyn Module>)>,
+    rows: Vec<SummaryRow>,
     trainable: usize,
+    /// What the layers so far make of the input, as far as it is known.
+    shape: Option<Shape>,
 }
 
 impl<'a> Visitor<'a> for Table<'a> {
@@ -76,14 +73,17 @@ impl<'a> Visitor<'a> for Table<'a> {
             outer.has_children = true;
         }
         let name = self.path.name().to_owned();
-        self.open.push(Open { module, place: self.rows.len(), name, parameters: 0, has_children: false });
+        let (place, input) = (self.rows.len(), self.shape);
+        self.open.push(Open { module, place, name, input, parameters: 0, has_children: false });
     }
     fn end(&mut self) {
-        let Some(Open { module, place, name, parameters, has_children }) = self.open.pop() else { return };
-        // A container has a row only for parameters that stand in none of its layers.
+        let Some(Open { module, place, name, input, parameters, has_children }) = self.open.pop() else { return };
+        let output = input.and_then(|input| module.output_shape(&input));
+        // A container that does not know its output runs its layers one after another, as far as can be told.
+        self.shape = if has_children { output.or(self.shape) } else { output };
+        // It has a row only for parameters that stand in none of its layers.
         if !has_children || parameters > 0 {
-            let row = SummaryRow { name, kind: module.kind(), output: None, parameters };
-            self.rows.insert(place, (row, (!has_children).then_some(module)));
+            self.rows.insert(place, SummaryRow { name, kind: module.kind(), output, parameters });
         }
     }
     fn parameter(&mut self, parameter: &'a Param) {
@@ -93,7 +93,7 @@ impl<'a> Visitor<'a> for Table<'a> {
             Some(open) => open.parameters += count,
             None => {
                 let name = self.path.name().to_owned();
-                self.rows.push((SummaryRow { name, kind: "Param", output: None, parameters: count }, None));
+                self.rows.push(SummaryRow { name, kind: "Param", output: None, parameters: count });
             }
         }
     }

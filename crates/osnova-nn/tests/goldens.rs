@@ -3,12 +3,15 @@
 use osnova_autodiff::AutodiffDevice;
 use osnova_cpu::CpuDevice;
 use osnova_nn::losses::{
-    BceLoss, BceWithLogitsLoss, CrossEntropyLoss, HuberLoss, L1Loss, Loss, MseLoss, NllLoss, SmoothL1Loss,
+    BceLoss, BceWithLogitsLoss, CosineEmbeddingLoss, CrossEntropyLoss, FocalLoss, GaussianNllLoss, HingeLoss,
+    HuberLoss, KlDivergenceLoss, L1Loss, Loss, MseLoss, MultiMarginLoss, NllLoss, PoissonNllLoss, SmoothL1Loss,
+    TripletMarginLoss,
 };
 use osnova_nn::{
-    Celu, Elu, Flatten, Forward, Gelu, Hardsigmoid, Hardswish, Hardtanh, Identity, Initializer, Layer, LayerNorm,
-    LeakyRelu, Linear, LogSigmoid, LogSoftmax, Mish, Module, Relu, Relu6, Selu, Sequential, Sigmoid, Silu, Softmax,
-    Softmin, Softplus, Softsign, StateDict, Tanh,
+    BatchNorm, Celu, Elu, Flatten, Forward, Gelu, Glu, GroupNorm, Hardshrink, Hardsigmoid, Hardswish, Hardtanh,
+    Identity, Initializer, InstanceNorm, Layer, LayerNorm, LeakyRelu, Linear, LogSigmoid, LogSoftmax, Mish, Module,
+    Prelu, Relu, Relu6, RmsNorm, Selu, Sequential, Sigmoid, Silu, Softmax, Softmin, Softplus, Softshrink, Softsign,
+    StateDict, SwiGlu, Tanh, Tanhshrink, Threshold,
 };
 use osnova_reference::ReferenceDevice;
 use osnova_tensor::{DType, Device, Generator, HostData, ReductionKind, Tensor};
@@ -54,6 +57,9 @@ impl Case<'_> {
         let listed = self.attributes["options"].as_array().is_some_and(|list| list.iter().any(|other| other == name));
         listed.then(|| self.tensor(&format!("option/{name}"), device))
     }
+    fn size(&self, name: &str) -> usize {
+        self.attributes[name].as_u64().unwrap() as usize
+    }
     fn sizes(&self, name: &str) -> Vec<usize> {
         self.attributes[name].as_array().unwrap().iter().map(|size| size.as_u64().unwrap() as usize).collect()
     }
@@ -92,14 +98,55 @@ fn layer(case: &Case<'_>, dtype: DType, device: Device) -> Result<Option<Box<dyn
         "Hardsigmoid" => Box::new(Hardsigmoid),
         "Hardswish" => Box::new(Hardswish),
         "ReLU6" => Box::new(Relu6),
-        "Softmax" => Box::new(Softmax { axis }),
+        "Tanhshrink" => Box::new(Tanhshrink),
+        "Softshrink" => Box::new(Softshrink { lambda: case.number("lambd", f64::NAN) }),
+        "Hardshrink" => Box::new(Hardshrink { lambda: case.number("lambd", f64::NAN) }),
+        "Threshold" => {
+            Box::new(Threshold { threshold: case.number("threshold", f64::NAN), value: case.number("value", f64::NAN) })
+        }
+        "PReLU" => Box::new(Prelu::new(case.size("num_parameters"), dtype, device)?),
+        "GLU" => Box::new(Glu { axis }),
+        "SwiGLU" => Box::new(SwiGlu { axis }),
+        "SoftmaxWithTemperature" => Box::new(Softmax { axis, temperature: case.number("temperature", f64::NAN) }),
+        "Softmax" => Box::new(Softmax { axis, ..Softmax::default() }),
         "LogSoftmax" => Box::new(LogSoftmax { axis }),
         "Softmin" => Box::new(Softmin { axis }),
         "Identity" => Box::new(Identity),
         "Flatten" => Box::new(Flatten::default()),
         "Linear" => {
-            let size = |name: &str| case.attributes[name].as_u64().unwrap() as usize;
-            Box::new(linear(size("in_features"), size("out_features"), case.attributes["bias"] == true)?)
+            Box::new(linear(case.size("in_features"), case.size("out_features"), case.attributes["bias"] == true)?)
+        }
+        "BatchNorm1d" | "BatchNorm2d" | "BatchNorm3d" => Box::new(
+            BatchNorm::options(case.size("channels"))
+                .epsilon(case.number("epsilon", f64::NAN))
+                .momentum(case.attributes["momentum"].as_f64())
+                .affine(case.attributes["affine"] == true)
+                .track_running_stats(case.attributes["track"] == true)
+                .dtype(dtype)
+                .build(device)?,
+        ),
+        "GroupNorm" => Box::new(
+            GroupNorm::options(case.size("groups"), case.size("channels"))
+                .epsilon(case.number("epsilon", f64::NAN))
+                .affine(case.attributes["affine"] == true)
+                .dtype(dtype)
+                .build(device)?,
+        ),
+        "InstanceNorm1d" | "InstanceNorm2d" => Box::new(
+            InstanceNorm::options(case.size("channels"))
+                .epsilon(case.number("epsilon", f64::NAN))
+                .affine(case.attributes["affine"] == true)
+                .dtype(dtype)
+                .build(device)?,
+        ),
+        "RMSNorm" => {
+            let mut options = RmsNorm::options(case.sizes("normalized_shape"))?
+                .affine(case.attributes["affine"] == true)
+                .dtype(dtype);
+            if let Some(epsilon) = case.attributes["epsilon"].as_f64() {
+                options = options.epsilon(epsilon);
+            }
+            Box::new(options.build(device)?)
         }
         "LayerNorm" => Box::new(
             LayerNorm::options(case.sizes("normalized_shape"))?
@@ -151,6 +198,44 @@ fn loss(case: &Case<'_>, device: Device) -> Option<Box<dyn Loss>> {
             reduction,
         }),
         "NLLLoss" => Box::new(NllLoss { weight, ignore_index, reduction }),
+        "KLDivLoss" => Box::new(KlDivergenceLoss { log_target: case.attributes["log_target"] == true, reduction }),
+        "PoissonNLLLoss" => Box::new(PoissonNllLoss {
+            log_input: case.attributes["log_input"] == true,
+            full: case.attributes["full"] == true,
+            reduction,
+            ..PoissonNllLoss::default()
+        }),
+        "HingeLoss" => Box::new(HingeLoss { margin: case.number("margin", f64::NAN), reduction }),
+        "FocalLoss" => Box::new(FocalLoss {
+            alpha: case.attributes["alpha"].as_f64(),
+            gamma: case.number("gamma", f64::NAN),
+            reduction,
+        }),
+        "MultiMarginLoss" => Box::new(MultiMarginLoss {
+            margin: case.number("margin", f64::NAN),
+            squared: case.attributes["squared"] == true,
+            weight,
+            reduction,
+        }),
+        _ => return None,
+    })
+}
+
+/// The losses of three tensors. `None` for others.
+fn loss_of_three(case: &Case<'_>, inputs: &[Tensor]) -> Option<osnova_tensor::Result<Tensor>> {
+    let reduction = case.reduction();
+    let [first, second, third] = inputs else { return None };
+    let margin = case.number("margin", f64::NAN);
+    Some(match case.attributes["module"].as_str()? {
+        "GaussianNLLLoss" => {
+            let (full, epsilon) = (case.attributes["full"] == true, case.number("epsilon", f64::NAN));
+            GaussianNllLoss { full, epsilon, reduction }.forward(first, second, third)
+        }
+        "CosineEmbeddingLoss" => CosineEmbeddingLoss { margin, reduction }.forward(first, second, third),
+        "TripletMarginLoss" => {
+            let swap = case.attributes["swap"] == true;
+            TripletMarginLoss { margin, swap, reduction }.forward(first, second, third)
+        }
         _ => return None,
     })
 }
@@ -200,7 +285,13 @@ fn check(case: &Case<'_>, plain: Device) -> Result<(), Failure> {
                 .filter_map(|name| Some((name.strip_prefix("parameter/")?, case.tensor(name, plain))))
                 .collect();
             layer.load_state_dict(&state)?;
+            if case.attributes["training"] == false {
+                layer.eval();
+            }
             layer.forward(&inputs[0])?
+        }
+        None if inputs.len() == 3 => {
+            loss_of_three(case, &inputs).ok_or_else(|| format!("{} is unknown", case.attributes["module"]))??
         }
         None => {
             let loss = loss(case, plain).ok_or_else(|| format!("{} is unknown", case.attributes["module"]))?;
@@ -214,6 +305,9 @@ fn check(case: &Case<'_>, plain: Device) -> Result<(), Failure> {
         compare(&format!("gradient {index}"), gradient, &case.tensor(&format!("gradient/{index}"), plain))?;
     }
     if let Some(layer) = &module {
+        for (name, buffer) in layer.named_buffers() {
+            compare(&name, &buffer.value(), &case.tensor(&format!("buffer/{name}"), plain))?;
+        }
         for (name, parameter) in layer.named_parameters() {
             let gradient = gradients.get(parameter.tensor()).ok_or_else(|| format!("{name} has no gradient"))?;
             compare(&name, gradient, &case.tensor(&format!("parameter_gradient/{name}"), plain))?;
@@ -253,7 +347,7 @@ fn all_cases(device: Device) {
         let data = HostData::from_bytes(dtype(view.dtype()), view.data()).unwrap();
         cases.get_mut(case).unwrap().tensors.insert(rest, (data, view.shape().to_vec()));
     }
-    assert!(cases.len() >= 211, "{} cases", cases.len());
+    assert!(cases.len() >= 426, "{} cases", cases.len());
     let failures: Vec<String> =
         cases.values().filter_map(|case| Some(format!("{}: {}", case.name, check(case, device).err()?))).collect();
     assert!(failures.is_empty(), "{} of {} cases differ:\n{}", failures.len(), cases.len(), failures.join("\n"));

@@ -1,11 +1,13 @@
 //! The worked examples of the textbook, and the edges of each loss.
 
-use osnova_autodiff::AutodiffDevice;
+use osnova_autodiff::{AutodiffDevice, Settings, gradcheck};
 use osnova_cpu::CpuDevice;
 use osnova_nn::losses::{
-    BceWithLogitsLoss, CrossEntropyLoss, HuberLoss, L1Loss, Loss, MseLoss, NllLoss, SmoothL1Loss, binary_cross_entropy,
-    binary_cross_entropy_with_logits, cross_entropy, huber, mean_absolute_error, mean_squared_error,
-    negative_log_likelihood,
+    BceLoss, BceWithLogitsLoss, CosineEmbeddingLoss, CrossEntropyLoss, FocalLoss, GaussianNllLoss, HingeLoss,
+    HuberLoss, KlDivergenceLoss, L1Loss, Loss, MseLoss, MultiMarginLoss, NllLoss, PoissonNllLoss, SmoothL1Loss,
+    TripletMarginLoss, binary_cross_entropy, binary_cross_entropy_with_logits, cosine_embedding, cross_entropy, focal,
+    gaussian_negative_log_likelihood, hinge, huber, kl_divergence, mean_absolute_error, mean_squared_error,
+    multi_margin, negative_log_likelihood, poisson_negative_log_likelihood, triplet_margin,
 };
 use osnova_tensor::{DType, Device, Error, Generator, ReductionKind, Tensor};
 use proptest::prelude::*;
@@ -169,4 +171,162 @@ fn targets_that_do_not_fit_are_refused() {
     let weighted = CrossEntropyLoss { weight: Some(zeros(&[2], DType::F32)), ..CrossEntropyLoss::default() };
     assert!(weighted.forward(&logits, &zeros(&[2], DType::I64)).is_err());
     assert!(weighted.forward(&logits, &zeros(&[2, 3], DType::F32)).is_err());
+}
+
+#[test]
+fn likelihoods_and_margins_by_hand() {
+    let item = |loss: osnova_tensor::Result<Tensor>| loss.unwrap().item().unwrap();
+    // KL(p ‖ q) for p = (½, ½) and q = (¼, ¾): ½ ln 2 + ½ ln ⅔; of a distribution to itself 0.
+    let row = |values: [f64; 2]| Tensor::new([values], Device::cpu()).unwrap();
+    let divergence = |q: [f64; 2], p: [f64; 2]| item(kl_divergence(&row(q).ln().unwrap(), &row(p)));
+    assert_near(divergence([0.25, 0.75], [0.5, 0.5]), 0.5 * (2.0_f64.ln() + (2.0_f64 / 3.0).ln()), 1e-12);
+    assert_near(divergence([0.3, 0.7], [0.3, 0.7]), 0.0, 1e-15);
+    assert_near(divergence([0.25, 0.75], [1.0, 0.0]), 4.0_f64.ln(), 1e-12);
+    // KL and cross-entropy differ by the entropy of the target alone: ln 2 for a fair coin.
+    let soft = item(cross_entropy(&row([0.2, -0.4]), &row([0.5, 0.5])));
+    let apart = item(kl_divergence(&row([0.2, -0.4]).log_softmax(1).unwrap(), &row([0.5, 0.5])));
+    assert_near(soft - apart, 2.0_f64.ln(), 1e-12);
+
+    assert_near(
+        item(poisson_negative_log_likelihood(&vector(&[2.0_f64.ln()]), &vector(&[3.0]))),
+        2.0 - 3.0 * 2.0_f64.ln(),
+        1e-12,
+    );
+    let (mean, target, variance) = (vector(&[1.0]), vector(&[3.0]), vector(&[4.0]));
+    assert_near(item(gaussian_negative_log_likelihood(&mean, &target, &variance)), 0.5 * (4.0_f64.ln() + 1.0), 1e-12);
+    assert_near(item(hinge(&vector(&[0.3, 2.0, 0.5]), &vector(&[1.0, 1.0, -1.0]))), (0.7 + 0.0 + 1.5) / 3.0, 1e-12);
+    // Scores .1, .2, .4, .8 and class 3: PyTorch's own example, ¼·(.3 + .4 + .6).
+    let scores = Tensor::new([[0.1, 0.2, 0.4, 0.8]], Device::cpu()).unwrap();
+    assert_near(item(multi_margin(&scores, &Tensor::new([3i64], Device::cpu()).unwrap())), 0.325, 1e-12);
+    let pair = |sign: f64| item(cosine_embedding(&row([1.0, 0.0]), &row([1.0, 1.0]), &vector(&[sign]).detach()));
+    assert_near(pair(1.0), 1.0 - 0.5_f64.sqrt(), 1e-9);
+    assert_near(pair(-1.0), 0.5_f64.sqrt(), 1e-9);
+    let triplet = item(triplet_margin(&row([0.0, 0.0]), &row([3.0, 4.0]), &row([0.0, 5.5])));
+    assert_near(triplet, 5.0 - 5.5 + 1.0, 1e-5);
+    // A positive known to 90 %: ¼·0.1²·(−ln 0.9); with γ = 0 and no α the plain cross-entropy.
+    let logit = vector(&[9.0_f64.ln()]);
+    assert_near(item(focal(&logit, &vector(&[1.0]))), 0.25 * 0.01 * -(0.9_f64.ln()), 1e-12);
+    let plain = FocalLoss { alpha: None, gamma: 0.0, ..FocalLoss::default() };
+    assert_near(
+        item(plain.forward(&logit, &vector(&[0.0]))),
+        item(binary_cross_entropy_with_logits(&logit, &vector(&[0.0]))),
+        1e-12,
+    );
+}
+
+#[test]
+fn losses_are_finite_at_extreme_scores() {
+    for logit in [1e4, -1e4] {
+        for target in [0.0, 1.0] {
+            let losses: [Box<dyn Loss>; 3] = [
+                Box::new(BceWithLogitsLoss::default()),
+                Box::new(BceWithLogitsLoss {
+                    pos_weight: Some(vector(&[3.0]).detach()),
+                    ..BceWithLogitsLoss::default()
+                }),
+                Box::new(FocalLoss { gamma: 0.5, ..FocalLoss::default() }),
+            ];
+            for loss in losses {
+                let logits = vector(&[logit]).into_tracked().unwrap();
+                let value = loss.forward(&logits, &vector(&[target])).unwrap();
+                let slope = value.backward().unwrap().get(&logits).unwrap().item().unwrap();
+                assert!(value.item().unwrap().is_finite() && slope.is_finite(), "{loss:?} at {logit}, {target}");
+            }
+        }
+        let logits = vector(&[logit, 0.0, -logit]).unsqueeze(0).unwrap().into_tracked().unwrap();
+        for class in 0..3 {
+            let target = Tensor::new([class as i64], Device::cpu()).unwrap();
+            for label_smoothing in [0.0, 0.1] {
+                let loss = CrossEntropyLoss { label_smoothing, ..CrossEntropyLoss::default() };
+                let value = loss.forward(&logits, &target).unwrap();
+                let slopes = value.backward().unwrap().get(&logits).unwrap().to_vec::<f64>().unwrap();
+                assert!(value.item().unwrap().is_finite() && slopes.iter().all(|slope| slope.is_finite()));
+            }
+        }
+    }
+    // Equal vectors and zero vectors have slopes too.
+    let (zero, other) =
+        (vector(&[0.0; 3]).unsqueeze(0).unwrap().into_tracked().unwrap(), vector(&[1.0; 3]).unsqueeze(0).unwrap());
+    for loss in [
+        triplet_margin(&zero, &vector(&[0.0; 3]).unsqueeze(0).unwrap(), &other),
+        cosine_embedding(&zero, &other, &vector(&[1.0])),
+    ] {
+        let slopes = loss.unwrap().backward().unwrap().get(&zero).unwrap().to_vec::<f64>().unwrap();
+        assert!(slopes.iter().all(|slope| slope.is_finite()), "{slopes:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn losses_have_the_derivatives_of_differences(seed: u64) {
+        let (device, generator) = (Device::cpu(), Generator::new(seed));
+        let normal = |shape: &[usize]| Tensor::normal(shape, 0.0, 1.0, DType::F64, &generator, device).unwrap();
+        let (prediction, target) = (normal(&[4, 3]), normal(&[4, 3]));
+        let labels = target.greater(0.0).unwrap().to_dtype(DType::F64).unwrap();
+        let classes = Tensor::new([2i64, 0, 1, 2], device).unwrap();
+        let weight = (normal(&[3]).abs().unwrap() + 0.3).unwrap();
+        let signs = ((&labels * 2.0).unwrap() - 1.0).unwrap();
+        let probabilities = target.softmax(1).unwrap();
+        for reduction in [ReductionKind::Mean, ReductionKind::Sum, ReductionKind::None] {
+            let losses: [(Box<dyn Loss>, &Tensor); 14] = [
+                (Box::new(MseLoss { reduction }), &target),
+                (Box::new(L1Loss { reduction }), &target),
+                (Box::new(HuberLoss { delta: 0.8, reduction }), &target),
+                (Box::new(SmoothL1Loss { beta: 0.8, reduction }), &target),
+                (Box::new(BceWithLogitsLoss { weight: Some(weight.clone()), pos_weight: Some(weight.clone()), reduction }), &labels),
+                (Box::new(CrossEntropyLoss { weight: Some(weight.clone()), label_smoothing: 0.1, ignore_index: Some(0), reduction }), &classes),
+                (Box::new(CrossEntropyLoss { weight: Some(weight.clone()), label_smoothing: 0.1, reduction, ..Default::default() }), &probabilities),
+                (Box::new(NllLoss { weight: Some(weight.clone()), ignore_index: Some(0), reduction }), &classes),
+                (Box::new(KlDivergenceLoss { reduction, ..Default::default() }), &probabilities),
+                (Box::new(PoissonNllLoss { full: true, reduction, ..Default::default() }), &labels),
+                (Box::new(FocalLoss { gamma: 1.5, reduction, ..Default::default() }), &labels),
+                (Box::new(HingeLoss { margin: 0.9, reduction }), &signs),
+                (Box::new(MultiMarginLoss { weight: Some(weight.clone()), reduction, ..Default::default() }), &classes),
+                (Box::new(MultiMarginLoss { squared: true, reduction, ..Default::default() }), &classes),
+            ];
+            for (loss, target) in &losses {
+                let check = gradcheck(|x| loss.forward(&x[0], target), std::slice::from_ref(&prediction), Settings::default());
+                prop_assert!(check.is_ok(), "{loss:?}: {}", check.unwrap_err());
+            }
+            let bce = BceLoss { reduction, weight: None };
+            let check = gradcheck(|x| bce.forward(&x[0].sigmoid()?, &labels.to_device(x[0].device())?), std::slice::from_ref(&prediction), Settings::default());
+            prop_assert!(check.is_ok(), "{bce:?}: {}", check.unwrap_err());
+            let three = [prediction.clone(), target.clone(), normal(&[4, 3])];
+            let check = gradcheck(|x| GaussianNllLoss { reduction, ..Default::default() }.forward(&x[0], &x[1], &x[2].exp()?), &three, Settings::default());
+            prop_assert!(check.is_ok(), "Gaussian: {}", check.unwrap_err());
+            let check = gradcheck(|x| TripletMarginLoss { swap: true, reduction, ..Default::default() }.forward(&x[0], &x[1], &x[2]), &three, Settings::default());
+            prop_assert!(check.is_ok(), "triplet: {}", check.unwrap_err());
+            let pairs = Tensor::new([1.0, -1.0, 1.0, -1.0], device).unwrap();
+            let check = gradcheck(|x| CosineEmbeddingLoss { reduction, ..Default::default() }.forward(&x[0], &x[1], &pairs), &three[..2], Settings::default());
+            prop_assert!(check.is_ok(), "cosine: {}", check.unwrap_err());
+        }
+    }
+}
+
+#[test]
+fn further_losses_refuse_what_does_not_fit() {
+    let device = Device::cpu();
+    let zeros = |shape: &[usize], dtype| Tensor::zeros(shape, dtype, device).unwrap();
+    let (column, row) = (zeros(&[3, 1], DType::F32), zeros(&[3], DType::F32));
+    let losses: [Box<dyn Loss>; 4] = [
+        Box::new(KlDivergenceLoss::default()),
+        Box::new(PoissonNllLoss::default()),
+        Box::new(HingeLoss::default()),
+        Box::new(FocalLoss::default()),
+    ];
+    for loss in losses {
+        assert!(matches!(*loss.forward(&column, &row).unwrap_err(), Error::Shape { .. }), "{loss:?}");
+        assert!(matches!(*loss.forward(&row, &zeros(&[3], DType::F64)).unwrap_err(), Error::DType { .. }), "{loss:?}");
+    }
+    let scores = zeros(&[3, 4], DType::F32);
+    assert!(matches!(*multi_margin(&scores, &row).unwrap_err(), Error::DType { .. }));
+    assert!(matches!(*multi_margin(&scores, &zeros(&[2], DType::I64)).unwrap_err(), Error::Shape { .. }));
+    assert!(multi_margin(&scores, &Tensor::new([0i64, 1, 4], device).unwrap()).is_err());
+    assert!(matches!(*cosine_embedding(&scores, &scores, &column).unwrap_err(), Error::Shape { .. }));
+    assert!(matches!(*triplet_margin(&scores, &scores, &column).unwrap_err(), Error::Shape { .. }));
+    assert!(matches!(*gaussian_negative_log_likelihood(&row, &row, &column).unwrap_err(), Error::Shape { .. }));
+    assert!(GaussianNllLoss { epsilon: 0.0, ..GaussianNllLoss::default() }.forward(&row, &row, &row).is_err());
+    assert!(FocalLoss { gamma: -1.0, ..FocalLoss::default() }.forward(&row, &row).is_err());
 }

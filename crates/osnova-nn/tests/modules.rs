@@ -2,9 +2,10 @@
 
 use osnova_autodiff::AutodiffDevice;
 use osnova_cpu::CpuDevice;
+use osnova_nn::losses::Loss;
 use osnova_nn::{
-    Buffer, Dropout, Forward, Identity, Layer, Linear, Module, Param, Relu, Sequential, StateDict, StateDictMismatch,
-    Tanh,
+    Buffer, Dropout, Forward, Head, Identity, Initializer, Layer, Linear, Module, Normalisation, Param, Prelu, Relu,
+    Selu, Sequential, StateDict, StateDictMismatch, Tanh,
 };
 use osnova_tensor::{Activation, DType, Device, Error, Generator, Result, Tensor};
 use std::collections::BTreeMap;
@@ -319,4 +320,110 @@ fn fusing_an_activation_changes_nothing_but_the_kernel() {
     let actual = twice.forward(&input).unwrap().to_vec::<f32>().unwrap();
     assert!(expected.iter().zip(&actual).all(|(left, right)| (left - right).abs() < 1e-6));
     assert!(Sequential::new().forward(&input).unwrap().same(&input));
+}
+
+#[test]
+fn textbook_6_the_perceptron_prints_its_table() {
+    let model = osnova_nn::Mlp::new(784, &[256, 128], Head::MultiClass(10), &Generator::new(0), Device::cpu()).unwrap();
+    assert_eq!(model.parameter_count(), 235_146);
+    let expected = "\
+Layer  Kind    Output     Parameters
+------------------------------------
+0      Linear  [32, 256]     200,960
+1      Relu    [32, 256]           0
+2      Linear  [32, 128]      32,896
+3      Relu    [32, 128]           0
+4      Linear  [32, 10]        1,290
+------------------------------------
+Total                        235,146
+";
+    assert_eq!(model.summary([32, 784]).unwrap().to_string(), expected);
+}
+
+#[test]
+fn textbook_6_heads_go_with_their_losses() {
+    let (device, generator) = (Device::cpu(), Generator::new(1));
+    let input = Tensor::normal([6, 4], 0.0, 1.0, DType::F32, &generator, device).unwrap();
+    let model = |head: Head| osnova_nn::Mlp::new(4, &[5], head, &generator, device).unwrap();
+
+    let binary = model(Head::Binary);
+    let probabilities = binary.predict(&input).unwrap();
+    assert_eq!(probabilities.dims(), [6, 1]);
+    let yes = binary.decide(&input).unwrap().to_vec::<bool>().unwrap();
+    let values = probabilities.to_vec::<f32>().unwrap();
+    assert!(values.iter().zip(&yes).all(|(p, yes)| (0.0..=1.0).contains(p) && (*p > 0.5) == *yes), "{values:?}");
+    let target = Tensor::ones([6, 1], DType::F32, device).unwrap();
+    let loss = Head::Binary.loss().forward(&binary.forward(&input).unwrap(), &target).unwrap().item().unwrap();
+    let by_hand = -values.iter().map(|p| f64::from(*p).ln()).sum::<f64>() / 6.0;
+    assert!((loss - by_hand).abs() < 1e-5, "{loss} {by_hand}");
+
+    let classes = model(Head::MultiClass(3));
+    let probabilities = classes.predict(&input).unwrap();
+    let sums = probabilities.sum(1, false).unwrap().to_vec::<f32>().unwrap();
+    assert!(sums.iter().all(|sum| (sum - 1.0).abs() < 1e-6));
+    let likeliest = probabilities.argmax(1, false).unwrap().to_vec::<i64>().unwrap();
+    assert_eq!(classes.decide(&input).unwrap().to_vec::<i64>().unwrap(), likeliest);
+    let target = Tensor::from_vec(likeliest, 6, device).unwrap();
+    let loss = classes.head().loss().forward(&classes.forward(&input).unwrap(), &target).unwrap().item().unwrap();
+    let most = probabilities.max(1, false).unwrap().ln().unwrap().mean(.., false).unwrap().item().unwrap();
+    assert!((loss + most).abs() < 1e-6);
+
+    let numbers = model(Head::Regression(2));
+    let output = numbers.forward(&input).unwrap();
+    assert!(
+        numbers.head().predict(&output).unwrap().same(&output) && numbers.head().decide(&output).unwrap().same(&output)
+    );
+    assert_eq!(Head::Regression(2).loss().forward(&output, &output).unwrap().item().unwrap(), 0.0);
+}
+
+#[test]
+fn a_perceptron_has_what_was_chosen() {
+    let (device, generator) = (Device::cpu().autodiff(), Generator::new(1));
+    let options = || osnova_nn::Mlp::options(4, &[6, 5], Head::Regression(2)).dtype(DType::F64);
+    let kinds = |model: &osnova_nn::Mlp| model.layers().layers().iter().map(|layer| layer.kind()).collect::<Vec<_>>();
+    for (normalisation, name) in
+        [(Normalisation::Batch, "BatchNorm"), (Normalisation::Layer, "LayerNorm"), (Normalisation::Rms, "RmsNorm")]
+    {
+        let model =
+            options().normalisation(normalisation).activation(Tanh).dropout(0.2).build(&generator, device).unwrap();
+        let block = ["Linear", name, "Tanh", "Dropout"];
+        assert_eq!(kinds(&model), [&block[..], &block, &["Linear"]].concat());
+        let input = Tensor::normal([8, 4], 0.0, 1.0, DType::F64, &generator, device).unwrap();
+        let loss = model.forward(&input).unwrap().square().unwrap().mean(.., false).unwrap();
+        assert_eq!(loss.backward().unwrap().len(), model.parameters().len(), "every parameter learns");
+        let has_bias = names(&model).contains(&"0.bias".to_owned());
+        assert_eq!(
+            has_bias,
+            normalisation != Normalisation::Batch,
+            "the batch's mean is taken away, and a bias with it"
+        );
+    }
+    // A learned slope for each layer, not one for all.
+    let slopes = options().activation(Prelu::new(1, DType::F64, device).unwrap()).build(&generator, device).unwrap();
+    assert_eq!(names(&slopes).iter().filter(|name| ["1.weight", "3.weight"].contains(&name.as_str())).count(), 2);
+    assert_eq!(kinds(&osnova_nn::Mlp::new(4, &[], Head::Binary, &generator, device).unwrap()), ["Linear"]);
+
+    // Each activation has the scheme that keeps its variance.
+    let deviation = |model: osnova_nn::Mlp| {
+        let weight = model.state_dict().get("0.weight").unwrap().clone();
+        weight.var(.., 0, false).unwrap().sqrt().unwrap().item().unwrap() * 400.0_f64.sqrt()
+    };
+    let wide = || osnova_nn::Mlp::options(400, &[400], Head::Binary);
+    for (found, expected) in [
+        (deviation(wide().build(&generator, device).unwrap()), std::f64::consts::SQRT_2),
+        (deviation(wide().activation(Tanh).build(&generator, device).unwrap()), 1.0),
+        (deviation(wide().activation(Selu).build(&generator, device).unwrap()), 1.0),
+        (deviation(wide().weight(Initializer::Constant(0.5)).build(&generator, device).unwrap()), 0.0),
+    ] {
+        assert!((found - expected).abs() < 0.02, "{found} instead of {expected}");
+    }
+
+    for broken in [
+        osnova_nn::Mlp::options(0, &[3], Head::Binary),
+        osnova_nn::Mlp::options(3, &[3, 0], Head::Binary),
+        osnova_nn::Mlp::options(3, &[3], Head::MultiClass(0)),
+        osnova_nn::Mlp::options(3, &[3], Head::Binary).dropout(1.5),
+    ] {
+        assert!(matches!(*broken.build(&generator, device).unwrap_err(), Error::Argument { .. }));
+    }
 }

@@ -53,3 +53,8 @@ pub use trainer::{Trainer, evaluate};
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/training.md")]
 struct Chapter;
+
+/// The perceptron's chapter trains one.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/mlp.md")]
+struct Perceptron;

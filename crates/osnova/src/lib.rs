@@ -39,7 +39,9 @@ pub mod prelude {
     pub use crate::autodiff::{AutodiffDevice, CheckedDevice, ProfiledDevice};
     #[cfg(feature = "cpu")]
     pub use crate::cpu::CpuDevice;
-    pub use crate::nn::{Dropout, Forward, LayerNorm, Linear, Module, Relu, Sequential, Sigmoid, Tanh};
+    pub use crate::nn::{
+        BatchNorm, Dropout, Forward, Head, LayerNorm, Linear, Mlp, Module, Relu, Residual, Sequential, Sigmoid, Tanh,
+    };
     pub use crate::optim::{Adam, AdamW, Optimizer, Sgd};
     pub use crate::tensor::{Activation, DType, Device, Generator, Gradients, Result, Tensor};
     #[cfg(feature = "vulkan")]

@@ -116,11 +116,32 @@ activations! {
     Hardswish => |layer, input| functions::hardswish(input), None;
     /// min(max(x, 0), 6).
     Relu6 => |layer, input| functions::relu6(input), None;
-    /// exp(x_i) / Σ_j exp(x_j) along an axis. In front of a cross-entropy leave it out: that takes logits.
+    /// x − tanh x.
+    Tanhshrink => |layer, input| functions::tanhshrink(input), None;
+    /// x brought nearer to 0 by λ, and 0 within it.
+    Softshrink {
+        /// Up to where the output is 0; not negative.
+        lambda: f64 = 0.5,
+    } => |layer, input| functions::softshrink(input, layer.lambda), None;
+    /// x, but 0 where |x| ≤ λ.
+    Hardshrink {
+        /// Up to where the output is 0; not negative.
+        lambda: f64 = 0.5,
+    } => |layer, input| functions::hardshrink(input, layer.lambda), None;
+    /// x where it is above a threshold, else a value.
+    Threshold {
+        /// The threshold.
+        threshold: f64 = 0.0,
+        /// The output elsewhere.
+        value: f64 = 0.0,
+    } => |layer, input| functions::threshold(input, layer.threshold, layer.value), None;
+    /// exp(x_i/T) / Σ_j exp(x_j/T) along an axis. In front of a cross-entropy leave it out: that takes logits.
     Softmax {
         /// The axis; negative counts from the back.
         axis: isize = -1,
-    } => |layer, input| input.softmax(layer.axis), None;
+        /// T: towards 0 all goes to the largest element, towards ∞ it is spread evenly. Positive.
+        temperature: f64 = 1.0,
+    } => |layer, input| functions::softmax_with_temperature(input, layer.axis, layer.temperature), None;
     /// ln softmax(x) along an axis.
     LogSoftmax {
         /// The axis; negative counts from the back.
@@ -131,6 +152,55 @@ activations! {
         /// The axis; negative counts from the back.
         axis: isize = -1,
     } => |layer, input| functions::softmin(input, layer.axis), None;
+}
+
+/// Layers that halve an axis: one half lets the other through.
+macro_rules! gates {
+    ($($(#[$doc:meta])* $name:ident => $function:path;)*) => {$(
+        $(#[$doc])*
+        #[derive(Module, Clone, Copy, Debug, PartialEq, Eq)]
+        #[module(manual)]
+        pub struct $name {
+            /// The axis that is halved; negative counts from the back.
+            pub axis: isize,
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { axis: -1 }
+            }
+        }
+
+        impl Module for $name {
+            fn kind(&self) -> &'static str {
+                stringify!($name)
+            }
+            fn output_shape(&self, input: &Shape) -> Option<Shape> {
+                let axis = if self.axis < 0 { self.axis + input.rank() as isize } else { self.axis };
+                let mut dims = input.dims().to_vec();
+                let size = dims.get_mut(usize::try_from(axis).ok()?)?;
+                if !size.is_multiple_of(2) {
+                    return None;
+                }
+                *size /= 2;
+                Shape::new(&dims).ok()
+            }
+        }
+
+        impl Forward for $name {
+            fn forward(&self, input: &Tensor) -> Result<Tensor> {
+                $function(input, self.axis)
+            }
+        }
+    )*};
+}
+
+gates! {
+    /// a·sigmoid(b) for the halves a and b of an axis. Dauphin et al. 2017.
+    Glu => functions::glu;
+    /// silu(a)·b for the halves a and b of an axis: behind a linear layer of twice the width it is the gated layer of many
+    /// transformers. Shazeer 2020.
+    SwiGlu => functions::swiglu;
 }
 
 /// x where positive, else weight · x, with a slope that is learned: one for all, or one for each channel (axis 1).

@@ -1,5 +1,6 @@
 //! Layer normalisation.
 
+use super::batch_norm::check_epsilon;
 use crate::{Forward, Module, Param};
 use osnova_tensor::{DType, Device, Error, IntoShape, Result, Shape, Tensor};
 
@@ -119,10 +120,7 @@ impl LayerNormOptions {
     /// # Errors
     /// Sizes that do not fit in memory, a dtype that is no float, an ε that is negative or not finite.
     pub fn build(self, device: Device) -> Result<LayerNorm> {
-        if !(self.epsilon >= 0.0 && self.epsilon.is_finite()) {
-            let problem = format!("ε is {}", self.epsilon);
-            return Err(Error::argument("layer_norm", problem, "Give a small number such as 1e-5"));
-        }
+        check_epsilon("layer_norm", self.epsilon)?;
         let make = |value: f64| Param::new(Tensor::full(self.shape, value, self.dtype, device)?);
         Ok(LayerNorm {
             shape: self.shape,

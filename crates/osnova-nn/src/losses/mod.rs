@@ -4,11 +4,23 @@
 //! `[batch, 1]` is refused, not broadcast to `[batch, batch]`.
 
 mod classification;
+mod distribution;
+mod focal;
+mod margin;
 mod regression;
 
 pub use classification::{
     BceLoss, BceWithLogitsLoss, CrossEntropyLoss, NllLoss, binary_cross_entropy, binary_cross_entropy_with_logits,
     cross_entropy, negative_log_likelihood,
+};
+pub use distribution::{
+    GaussianNllLoss, KlDivergenceLoss, PoissonNllLoss, gaussian_negative_log_likelihood, kl_divergence,
+    poisson_negative_log_likelihood,
+};
+pub use focal::{FocalLoss, focal};
+pub use margin::{
+    CosineEmbeddingLoss, HingeLoss, MultiMarginLoss, TripletMarginLoss, cosine_embedding, hinge, multi_margin,
+    triplet_margin,
 };
 pub use regression::{
     HuberLoss, L1Loss, MseLoss, SmoothL1Loss, huber, mean_absolute_error, mean_squared_error, smooth_l1,

@@ -1,0 +1,67 @@
+//! Draws the pictures of the book: `cargo run --release --example pictures -- --out docs/pictures`.
+//!
+//! One module a chapter; [`PICTURES`] lists what each draws. All random numbers are seeded, so the same program draws the same
+//! pictures.
+
+mod activations;
+mod initialisation;
+mod losses;
+mod mlp;
+mod normalisation;
+mod panels;
+mod training;
+
+use clap::Parser;
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::{fs, io};
+
+/// What draws a picture: an SVG document.
+type Draw = fn() -> osnova::tensor::Result<String>;
+
+/// The name of each file and what draws it.
+const PICTURES: [(&str, Draw); 7] = [
+    ("activations.svg", activations::curves),
+    ("approximation.svg", mlp::approximation),
+    ("depth.svg", normalisation::depth),
+    ("exclusive-or.svg", mlp::exclusive_or),
+    ("initialisation.svg", initialisation::variance_by_depth),
+    ("losses.svg", losses::curves),
+    ("softmax-temperature.svg", activations::temperature),
+];
+
+/// Draws the pictures of the book.
+#[derive(Debug, Parser)]
+#[command(name = "pictures", version)]
+struct Options {
+    /// Where to write
+    #[arg(long, value_name = "DIR", default_value = "docs/pictures")]
+    out: PathBuf,
+
+    /// Draw only the files whose name holds this text
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+    fs::create_dir_all(&options.out)?;
+    for (name, draw) in PICTURES.iter().filter(|(name, _)| name.contains(&options.only)) {
+        let path = options.out.join(name);
+        let picture = draw().map_err(|error| format!("{name}: {error}"))?;
+        fs::write(&path, picture)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        println!("{}", path.display());
+    }
+    Ok(())
+}
