@@ -52,8 +52,8 @@ fn all() -> Vec<Box<dyn Optimizer>> {
         Box::new(NAdam::new(0.01)),
         Box::new(RAdam::new(0.03).betas(0.9, 0.99)),
         Box::new(AdaGrad::new(0.1)),
-        Box::new(RmsProp::new(0.005)),
-        Box::new(RmsProp::new(0.001).momentum(0.9).centred(true)),
+        Box::new(RmsProp::new(0.02)),
+        Box::new(RmsProp::new(0.003).momentum(0.9).centred(true)),
         Box::new(Lion::new(0.003)),
         Box::new(Adafactor::new(0.05)),
         Box::new(Lbfgs::new(0.05).history(5)),
@@ -62,7 +62,8 @@ fn all() -> Vec<Box<dyn Optimizer>> {
 
 #[test]
 fn every_optimizer_learns() {
-    for mut optimizer in all() {
+    // LBFGS is for a loss that stays the same; see below.
+    for mut optimizer in all().into_iter().filter(|optimizer| optimizer.name() != "lbfgs") {
         let mut model = model(1, Device::cpu().autodiff());
         let before = loss(&model, 0).unwrap().item().unwrap();
         train(&mut model, &mut optimizer, 0..300);
