@@ -129,6 +129,18 @@ impl Svg {
         ));
     }
 
+    /// Thin straight pieces, as one element.
+    pub(super) fn segments(&mut self, segments: &[((f64, f64), (f64, f64))], color: &str, width: f64) {
+        if segments.is_empty() {
+            return;
+        }
+        self.raw(format_args!("<path d=\""));
+        for (from, to) in segments {
+            self.raw(format_args!("M{} {}L{} {}", number(from.0), number(from.1), number(to.0), number(to.1)));
+        }
+        self.raw(format_args!("\" fill=\"none\" stroke=\"{color}\" stroke-width=\"{}\"/>\n", number(width)));
+    }
+
     /// A filled circle.
     pub(super) fn circle(&mut self, x: f64, y: f64, radius: f64, fill: &str, opacity: f64) {
         self.raw(format_args!(
