@@ -275,20 +275,22 @@ fn half_precision_trains_with_every_optimizer() {
 #[test]
 fn parameters_and_moments_are_updated_in_place() {
     let device = Device::cpu().autodiff();
-    let mut model = Linear::new(1024, 2048, &Generator::new(0), device).unwrap();
-    let bytes = 4 * model.parameter_count() as u64;
-    let mut optimizer = Adam::new(0.01);
-    let input = Tensor::ones([1, 1024], DType::F32, device).unwrap();
-    let gradients = |model: &Linear| model.forward(&input).unwrap().sum(.., false).unwrap().backward().unwrap();
-    let first = gradients(&model);
-    optimizer.step(&mut model, &first).unwrap();
-    let second = gradients(&model);
-    let before = memory_statistics().bytes_in_use as u64;
-    reset_peak();
-    optimizer.step(&mut model, &second).unwrap();
-    let peak = memory_statistics().peak_bytes_in_use as u64;
-    // Other tests of this process take some room of their own, but less than this model.
-    assert!(peak < before + bytes / 2, "{before} to {peak}, the parameters take {bytes}");
+    let formulas = ["adafactor", "lbfgs"];
+    for mut optimizer in all().into_iter().filter(|optimizer| !formulas.contains(&optimizer.name())) {
+        let mut model = Linear::new(1024, 2048, &Generator::new(0), device).unwrap();
+        let bytes = 4 * model.parameter_count() as u64;
+        let input = Tensor::ones([1, 1024], DType::F32, device).unwrap();
+        let gradients = |model: &Linear| model.forward(&input).unwrap().sum(.., false).unwrap().backward().unwrap();
+        let first = gradients(&model);
+        optimizer.step(&mut model, &first).unwrap();
+        let second = gradients(&model);
+        let before = memory_statistics().bytes_in_use as u64;
+        reset_peak();
+        optimizer.step(&mut model, &second).unwrap();
+        let peak = memory_statistics().peak_bytes_in_use as u64;
+        // Other tests of this process take some room of their own, but less than this model.
+        assert!(peak < before + bytes / 2, "{}: {before} to {peak}, the parameters take {bytes}", optimizer.name());
+    }
 }
 
 #[test]

@@ -40,7 +40,7 @@ const LEAST_CURVATURE: f64 = 1e-10;
 ///     })?;
 /// }
 /// let distance = (point.x.value() - 1.0)?.abs()?.max(.., false)?.item()?;
-/// assert!(distance < 1e-6, "{distance}");
+/// assert!(distance < 1e-3, "{distance}");
 /// # Ok(())
 /// # }
 /// ```

@@ -6,11 +6,11 @@ use std::path::Path;
 use super::axes::{self, Axes, Data, LegendEntry, Plot, Symbol};
 use super::grid::{blend, hex};
 use super::scale::Range;
-use super::svg::{INK, Svg};
+use super::svg::{INK, Segment, Svg};
 use super::{Series, series_color, svg};
 
 /// Cells along each axis that the level lines are found in.
-const CELLS: usize = 96;
+const CELLS: usize = 72;
 /// Level lines from low to high: dark where the valley is, but paler than any path.
 const SHADES: [(u8, u8, u8); 2] = [(126, 138, 156), (222, 227, 233)];
 
@@ -35,9 +35,6 @@ pub struct ContourChart {
     levels: usize,
     paths: Vec<Series>,
 }
-
-/// Two ends of a piece of a level line.
-type Segment = ((f64, f64), (f64, f64));
 
 impl ContourChart {
     /// The level lines of `function` for x and y from low to high, 720 by 540 pixels. A range that is empty or not finite becomes 0 to 1.

@@ -15,6 +15,9 @@ pub(super) const GRID: &str = "#e3e3e3";
 /// The colour of a matrix cell that has no finite value.
 pub(super) const MISSING: &str = "#cfcfcf";
 
+/// Two ends of a straight piece.
+pub(super) type Segment = ((f64, f64), (f64, f64));
+
 /// Where a text stands relative to its point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Anchor {
@@ -130,7 +133,7 @@ impl Svg {
     }
 
     /// Thin straight pieces, as one element.
-    pub(super) fn segments(&mut self, segments: &[((f64, f64), (f64, f64))], color: &str, width: f64) {
+    pub(super) fn segments(&mut self, segments: &[Segment], color: &str, width: f64) {
         if segments.is_empty() {
             return;
         }

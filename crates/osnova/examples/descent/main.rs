@@ -5,19 +5,20 @@
 //! cargo run --release --example descent
 //! ```
 //!
-//! writes `runs/descent/*.svg`.
+//! writes `runs/descent/*.svg`; another folder can be named as the argument.
 
 mod pictures;
 
-use std::fs;
-use std::path::Path;
+use std::error::Error;
+use std::path::PathBuf;
+use std::{env, fs};
 
-fn main() -> pictures::Result<()> {
-    let folder = Path::new("runs/descent");
-    fs::create_dir_all(folder)?;
-    for (name, svg) in pictures::all()? {
-        let path = folder.join(name).with_extension("svg");
-        fs::write(&path, svg)?;
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder = env::args_os().nth(1).map_or_else(|| PathBuf::from("runs/descent"), PathBuf::from);
+    fs::create_dir_all(&folder)?;
+    for (name, draw) in pictures::PICTURES {
+        let path = folder.join(name);
+        fs::write(&path, draw()?)?;
         println!("{}", path.display());
     }
     Ok(())

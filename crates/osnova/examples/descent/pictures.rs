@@ -1,23 +1,21 @@
-//! Pictures of how optimizers go down a valley: functions that give charts, for the program beside this file and for the book.
+//! Pictures of how optimizers go down a valley, for the program beside this file and for the book.
 
-use osnova::data::{ArrayDataset, DataLoader};
 use osnova::nn::{Forward, Linear, Module, Param, StateDict, losses};
 use osnova::optim::{AdaGrad, Adam, Lion, Optimizer, RmsProp, Schedule, Sgd, schedules};
-use osnova::prelude::{AutodiffDevice, CpuDevice, Device, Generator, Tensor};
+use osnova::prelude::{AutodiffDevice, CpuDevice, DType, Device, Generator, Result, Tensor};
 use osnova::train::plot::{ContourChart, LineChart};
 
-pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+/// What draws a picture: an SVG document.
+pub(crate) type Draw = fn() -> Result<String>;
 
-/// All pictures by the names of their files, as SVG.
-pub(crate) fn all() -> Result<Vec<(&'static str, String)>> {
-    Ok(vec![
-        ("descent_batches", batches()?.to_svg()),
-        ("descent_optimizers", optimizers()?.to_svg()),
-        ("descent_learning_rates", learning_rates()?.to_svg()),
-        ("descent_losses", losses_by_learning_rate()?.to_svg()),
-        ("schedules", learning_rate_schedules().to_svg()),
-    ])
-}
+/// The name of each file and what draws it.
+pub(crate) const PICTURES: [(&str, Draw); 5] = [
+    ("descent_batches.svg", batches),
+    ("descent_optimizers.svg", optimizers),
+    ("descent_learning_rates.svg", learning_rates),
+    ("descent_losses.svg", losses_by_learning_rate),
+    ("schedules.svg", learning_rate_schedules),
+];
 
 /// Noisy points of a line, whose slope and intercept are to be found: the loss is a valley across both axes.
 struct Line {
@@ -33,7 +31,7 @@ impl Line {
     fn new() -> Result<Self> {
         let generator = Generator::new(11);
         let numbers = |mean: f64, deviation: f64| {
-            Tensor::normal([SAMPLES], mean, deviation, osnova::prelude::DType::F32, &generator, Device::cpu())?.to_vec()
+            Tensor::normal([SAMPLES], mean, deviation, DType::F32, &generator, Device::cpu())?.to_vec()
         };
         let x: Vec<f32> = numbers(0.9, 0.8)?;
         let noise: Vec<f32> = numbers(0.0, 0.4)?;
@@ -57,13 +55,14 @@ impl Line {
             ("bias", Tensor::new([START.1 as f32], Device::cpu())?),
         ]);
         model.load_state_dict(&start)?;
-        let data = ArrayDataset::regression(self.x.clone(), [1], self.y.clone(), 1)?;
-        let mut loader = DataLoader::new(data, batch)?.shuffle(4);
-        let mut path = vec![START];
+        let x = Tensor::from_slice(&self.x, [SAMPLES, 1], Device::cpu())?;
+        let y = Tensor::from_slice(&self.y, [SAMPLES, 1], Device::cpu())?;
+        let (order, mut path) = (Generator::new(4), vec![START]);
         while path.len() <= steps {
-            for batch in loader.tensors(Device::cpu()).take(steps + 1 - path.len()) {
-                let batch = batch?;
-                let loss = losses::mean_squared_error(&model.forward(&batch.features)?, batch.targets()?)?;
+            let epoch = Tensor::permutation(SAMPLES, &order, Device::cpu())?.split(batch, 0)?;
+            for index in epoch.iter().take(steps + 1 - path.len()) {
+                let output = model.forward(&x.index_select(0, index)?)?;
+                let loss = losses::mean_squared_error(&output, &y.index_select(0, index)?)?;
                 optimizer.step(&mut model, &loss.backward()?)?;
                 let parameters = model.parameters();
                 path.push((parameters[0].item()?, parameters[1].item()?));
@@ -73,24 +72,24 @@ impl Line {
     }
 
     fn chart(&self, title: &str) -> ContourChart {
-        ContourChart::new(title, (-1.0, 2.4), (-0.8, 3.0), |slope, intercept| self.loss(slope, intercept))
+        ContourChart::new(title, (-1.4, 2.2), (-0.8, 3.0), |slope, intercept| self.loss(slope, intercept))
             .x_label("slope")
             .y_label("intercept")
     }
 }
 
 /// Full-batch, mini-batch and stochastic descent on one data set: the smaller the batch, the rougher the path and the cheaper its steps.
-pub(crate) fn batches() -> Result<ContourChart> {
+pub(crate) fn batches() -> Result<String> {
     let line = Line::new()?;
     let mut chart = line.chart("40 steps on one data set, by size of the batch");
     for (name, batch) in [("stochastic (batch of 1)", 1), ("mini-batch (of 8)", 8), ("full batch (of 64)", SAMPLES)] {
         chart = chart.path(name, line.path(&mut Sgd::new(0.1), batch, 40)?);
     }
-    Ok(chart)
+    Ok(chart.to_svg())
 }
 
 /// The same start and the same valley by six optimizers.
-pub(crate) fn optimizers() -> Result<ContourChart> {
+pub(crate) fn optimizers() -> Result<String> {
     let mut chart = valley("Six optimizers, 30 steps each");
     let optimizers: [(&str, Box<dyn Optimizer>); 6] = [
         ("gradient descent", Box::new(Sgd::new(0.17))),
@@ -103,7 +102,7 @@ pub(crate) fn optimizers() -> Result<ContourChart> {
     for (name, mut optimizer) in optimizers {
         chart = chart.path(name, descend(&mut *optimizer, 30)?.into_iter().map(|(place, _)| place));
     }
-    Ok(chart)
+    Ok(chart.to_svg())
 }
 
 /// Slopes of the valley ½(x² + 10y²): the largest curvature is 10, so descent is stable up to a learning rate of 2/10.
@@ -137,27 +136,27 @@ fn descend(optimizer: &mut dyn Optimizer, steps: usize) -> Result<Vec<((f64, f64
 }
 
 /// Gradient descent with learning rates below, at and over the stability limit.
-pub(crate) fn learning_rates() -> Result<ContourChart> {
+pub(crate) fn learning_rates() -> Result<String> {
     let mut chart = valley("½(x² + 10y²): stable up to a learning rate of 0.2");
     // The wildest first: the others are drawn over it.
     for (name, learning_rate) in RATES.into_iter().rev() {
         chart = chart.path(name, descend(&mut Sgd::new(learning_rate), 20)?.into_iter().map(|(place, _)| place));
     }
-    Ok(chart)
+    Ok(chart.to_svg())
 }
 
 /// The loss by step for the same learning rates.
-pub(crate) fn losses_by_learning_rate() -> Result<LineChart> {
+pub(crate) fn losses_by_learning_rate() -> Result<String> {
     let mut chart = LineChart::new("Loss by learning rate").x_label("step").y_label("loss").log_y();
     for (name, learning_rate) in RATES.into_iter().rev() {
         let losses = descend(&mut Sgd::new(learning_rate), 60)?.into_iter().enumerate();
         chart = chart.series(name, losses.map(|(step, (_, loss))| (step as f64, loss)));
     }
-    Ok(chart)
+    Ok(chart.to_svg())
 }
 
 /// The shapes of the usual schedules.
-pub(crate) fn learning_rate_schedules() -> LineChart {
+pub(crate) fn learning_rate_schedules() -> Result<String> {
     let (maximum, steps) = (1.0, 200);
     let schedules: [(&str, Box<dyn Schedule>); 6] = [
         ("step", Box::new(schedules::Step { learning_rate: maximum, size: 50, gamma: 0.5 })),
@@ -177,5 +176,5 @@ pub(crate) fn learning_rate_schedules() -> LineChart {
     for (name, schedule) in schedules {
         chart = chart.series(name, (0..steps).map(|step| (step as f64, schedule.learning_rate(step))));
     }
-    chart
+    Ok(chart.to_svg())
 }
