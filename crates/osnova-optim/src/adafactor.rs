@@ -3,14 +3,14 @@
 use crate::core::{Core, Formula, Rule, States, Step, Update, not_negative, optimizer};
 use osnova_tensor::{DType, Error, Meta, Result, Tensor};
 
-/// Adafactor (Shazeer & Stern 2018): of the second moment of a matrix it keeps the means of the rows and of the columns alone, so that
-/// its state is as good as none.
+/// Adafactor (Shazeer & Stern 2018): of the second moment of a matrix it keeps the means of the rows and of the columns
+/// alone, so that its state is as good as none.
 ///
-/// With G² the squared gradient and β̂ = 1 − t^τ: R ← β̂R + (1 − β̂)·(row means of G²), C ← β̂C + (1 − β̂)·(column means of G²),
-/// V = R·C / max(mean R, ε₁) (vectors keep V ← β̂V + (1 − β̂)G²); U = G / max(√V, ε₁), U ← U / max(1, RMS(U)/d);
-/// p ← p·(1 − η·weight_decay) − max(ε₂, RMS(p))·min(η, 1/√t)·U. Tensors of more axes are matrices in their last two.
-/// As PyTorch's `Adafactor`, which differs from the paper in η and ε₁. The formulas run on tensors, with two numbers (RMS) kept on the
-/// device: nothing waits for it.
+/// With G² the squared gradient and β̂ = 1 − t^τ: R ← β̂R + (1 − β̂)·(row means of G²), C ← β̂C + (1 − β̂)·(column
+/// means of G²), V = R·C / max(mean R, ε₁) (vectors keep V ← β̂V + (1 − β̂)G²); U = G / max(√V, ε₁), U ← U / max(1,
+/// RMS(U)/d); p ← p·(1 − η·weight_decay) − max(ε₂, RMS(p))·min(η, 1/√t)·U. Tensors of more axes are matrices in their
+/// last two. As PyTorch's `Adafactor`, which differs from the paper in η and ε₁. The formulas run on tensors, with two
+/// numbers (RMS) kept on the device: nothing waits for it.
 ///
 /// ```
 /// use osnova_optim::{Adafactor, Optimizer};
@@ -29,8 +29,8 @@ struct Factored {
 }
 
 impl Adafactor {
-    /// With τ = −0.8, ε₁ the dtype's own, ε₂ = 1e-3, d = 1; a learning rate of 1e-2 is usual. It is relative to the size of the parameters,
-    /// and 1/√t bounds it.
+    /// With τ = −0.8, ε₁ the dtype's own, ε₂ = 1e-3, d = 1; a learning rate of 1e-2 is usual. It is relative to the
+    /// size of the parameters, and 1/√t bounds it.
     pub fn new(learning_rate: f64) -> Self {
         let rule = Factored { decay_exponent: -0.8, gradient_epsilon: None, parameter_epsilon: 1e-3, clipping: 1.0 };
         Self(Core::new(rule, learning_rate, 0.0))
@@ -42,7 +42,8 @@ impl Adafactor {
         self
     }
 
-    /// ε₁: the least root mean square to divide by. The difference of 1 and the next number of the dtype unless said otherwise.
+    /// ε₁: the least root mean square to divide by. The difference of 1 and the next number of the dtype unless said
+    /// otherwise.
     pub fn gradient_epsilon(mut self, epsilon: f64) -> Self {
         self.0.rule.gradient_epsilon = Some(epsilon);
         self

@@ -4,10 +4,11 @@ use crate::core::{Core, Rule, Step, Update, not_negative, optimizer, share};
 use osnova_tensor::{Meta, Optimize, Real, Result};
 use smallvec::smallvec;
 
-/// AdaGrad (Duchi, Hazan & Singer 2011): divides by the root of the sum of all squared gradients, so that rare features learn fast and
-/// steps only ever get shorter.
+/// AdaGrad (Duchi, Hazan & Singer 2011): divides by the root of the sum of all squared gradients, so that rare features
+/// learn fast and steps only ever get shorter.
 ///
-/// g ← g + weight_decay·p; v ← v + g²; p ← p − η/(1 + (t − 1)·learning_rate_decay) · g / (√v + ε). As PyTorch's `Adagrad`.
+/// g ← g + weight_decay·p; v ← v + g²; p ← p − η/(1 + (t − 1)·learning_rate_decay) · g / (√v + ε). As PyTorch's
+/// `Adagrad`.
 ///
 /// ```
 /// use osnova_optim::{AdaGrad, Optimizer};
@@ -17,11 +18,12 @@ use smallvec::smallvec;
 #[derive(Clone, Debug)]
 pub struct AdaGrad(Core<Sum>);
 
-/// RMSprop (Tieleman & Hinton 2012): divides by the root of a moving average of the squared gradients; centred (Graves 2013), by their
-/// deviation.
+/// RMSprop (Tieleman & Hinton 2012): divides by the root of a moving average of the squared gradients; centred (Graves
+/// 2013), by their deviation.
 ///
 /// g ← g + weight_decay·p; v ← decay·v + (1 − decay)g²; s ← g / (√v + ε), or g / (√(v − ḡ²) + ε) if centred, with ḡ the
-/// moving average of g; velocity ← momentum·velocity + s; p ← p − η·velocity, or η·s without momentum. As PyTorch's `RMSprop`.
+/// moving average of g; velocity ← momentum·velocity + s; p ← p − η·velocity, or η·s without momentum. As PyTorch's
+/// `RMSprop`.
 ///
 /// ```
 /// use osnova_optim::{Optimizer, RmsProp};

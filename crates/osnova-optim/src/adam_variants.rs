@@ -6,8 +6,9 @@ use smallvec::smallvec;
 
 /// NAdam (Dozat 2016): [`Adam`](crate::Adam) with Nesterov's look ahead.
 ///
-/// m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²; p ← p − η·(m·μₜ₊₁/(1 − ∏ᵗ⁺¹μ) + g·(1 − μₜ)/(1 − ∏ᵗμ)) / (√(v / (1 − β₂ᵗ)) + ε),
-/// with the momentum μₜ = β₁·(1 − ½·0.96^(t·momentum_decay)), which starts at about half of β₁. As PyTorch's `NAdam`.
+/// m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²;
+/// p ← p − η·(m·μₜ₊₁/(1 − ∏ᵗ⁺¹μ) + g·(1 − μₜ)/(1 − ∏ᵗμ)) / (√(v / (1 − β₂ᵗ)) + ε), with the momentum
+/// μₜ = β₁·(1 − ½·0.96^(t·momentum_decay)), which starts at about half of β₁. As PyTorch's `NAdam`.
 ///
 /// ```
 /// use osnova_optim::{NAdam, Optimizer};
@@ -17,8 +18,8 @@ use smallvec::smallvec;
 #[derive(Clone, Debug)]
 pub struct NAdam(Core<Nesterov>);
 
-/// RAdam (Liu et al. 2020): [`Adam`](crate::Adam) that knows how little its first steps know of the gradients' spread, and so needs
-/// no warm-up.
+/// RAdam (Liu et al. 2020): [`Adam`](crate::Adam) that knows how little its first steps know of the gradients' spread,
+/// and so needs no warm-up.
 ///
 /// With ρ∞ = 2/(1 − β₂) − 1 and ρₜ = ρ∞ − 2t·β₂ᵗ/(1 − β₂ᵗ): as long as ρₜ ≤ 5, p ← p − η·m/(1 − β₁ᵗ); after that
 /// p ← p − η·r·m/(1 − β₁ᵗ)·√(1 − β₂ᵗ)/(√v + ε), r² = (ρₜ−4)(ρₜ−2)ρ∞ / ((ρ∞−4)(ρ∞−2)ρₜ). As PyTorch's `RAdam`.
@@ -136,8 +137,8 @@ impl Nesterov {
         (momentum(step), momentum(step + 1))
     }
 
-    /// ∏μ up to a step. It is a function of the step alone, so that no state needs to hold it; once it no longer shows beside 1,
-    /// which at β₁ = 0.9 is after some 300 steps, the rest is left out.
+    /// ∏μ up to a step. It is a function of the step alone, so that no state needs to hold it; once it no longer shows
+    /// beside 1, which at β₁ = 0.9 is after some 300 steps, the rest is left out.
     fn product(&self, step: u64) -> f64 {
         let fade = 0.96_f64.powf(self.momentum_decay);
         let (mut product, mut power) = (1.0, 1.0);

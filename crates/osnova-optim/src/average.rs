@@ -11,12 +11,13 @@ enum Kind {
     Equal,
 }
 
-/// An average of a model's weights: moving exponentially (Polyak & Juditsky 1992; EMA) or of equal parts (stochastic weight averaging, Izmailov
-/// et al. 2018).
+/// An average of a model's weights: moving exponentially (Polyak & Juditsky 1992; EMA) or of equal parts (stochastic
+/// weight averaging, Izmailov et al. 2018).
 ///
-/// [`update`](Self::update) it after optimizer steps (or epochs, for equal parts), [swap it in](Self::swap_in) to evaluate. Parameters and float
-/// buffers are averaged, other buffers copied. All averages move in one operation, in place; weights of half types are averaged in
-/// `f32`, where small changes do not vanish. The first update copies, as in PyTorch.
+/// [`update`](Self::update) it after optimizer steps (or epochs, for equal parts), [swap it in](Self::swap_in) to
+/// evaluate. Parameters and float buffers are averaged, other buffers copied. All averages move in one operation, in
+/// place; weights of half types are averaged in `f32`, where small changes do not vanish. The first update copies, as
+/// in PyTorch.
 ///
 /// ```
 /// use osnova_cpu::CpuDevice;
@@ -68,8 +69,8 @@ impl WeightAverage {
         Self::new(Kind::Equal)
     }
 
-    /// Starts an exponential average with a smaller decay, min(decay, (1 + t)/(10 + t)) after t updates, so that the first weights, which are bad,
-    /// are soon forgotten.
+    /// Starts an exponential average with a smaller decay, min(decay, (1 + t)/(10 + t)) after t updates, so that the
+    /// first weights, which are bad, are soon forgotten.
     pub fn warm_up(mut self, warm_up: bool) -> Self {
         if let Kind::Exponential { warm_up: setting, .. } = &mut self.kind {
             *setting = warm_up;
@@ -95,8 +96,8 @@ impl WeightAverage {
     /// Takes in the weights as they are now.
     ///
     /// # Errors
-    /// A decay that is not from 0 to below 1; another model than before, with all that differs: nothing is changed then. A device that fails in the
-    /// middle may lose the averages; the message says so.
+    /// A decay that is not from 0 to below 1; another model than before, with all that differs: nothing is changed
+    /// then. A device that fails in the middle may lose the averages; the message says so.
     pub fn update(&mut self, model: &(impl Module + ?Sized)) -> Result<()> {
         if let Kind::Exponential { decay, .. } = self.kind {
             share("weight average", "the decay", decay)?;
@@ -136,8 +137,8 @@ impl WeightAverage {
         Ok(())
     }
 
-    /// Moves averages a part of the way to the weights. That is a step of gradient descent: p − η·(g + λp) with p the average, g the weights,
-    /// λ = −1 and η = −part is p + part·(g − p).
+    /// Moves averages a part of the way to the weights. That is a step of gradient descent: p − η·(g + λp) with p the
+    /// average, g the weights, λ = −1 and η = −part is p + part·(g − p).
     fn approach(&mut self, device: Device, dtype: DType, members: Vec<(usize, Tensor)>, part: f64) -> Result<()> {
         let operation =
             Op::Optimize(Optimize::Sgd { momentum: Real::new(0.0), nesterov: false, weight_decay: Real::new(-1.0) });

@@ -1,8 +1,8 @@
 //! Optimizers, learning-rate schedules and gradient clipping for Osnova.
 //!
-//! - [`Optimizer`]: [`Sgd`]; [`AdaGrad`], [`RmsProp`]; [`Adam`], [`AdamW`], [`NAdam`], [`RAdam`]; [`Lion`]. A step is one operation for
-//!   the whole model, which updates parameters and moments in place. [`Adafactor`] saves memory, [`Lbfgs`] sees the whole data set; both
-//!   are formulas on tensors.
+//! - [`Optimizer`]: [`Sgd`]; [`AdaGrad`], [`RmsProp`]; [`Adam`], [`AdamW`], [`NAdam`], [`RAdam`]; [`Lion`]. A step is one
+//!   operation for the whole model, which updates parameters and moments in place. [`Adafactor`] saves memory, [`Lbfgs`]
+//!   sees the whole data set; both are formulas on tensors.
 //! - [`Schedule`]: the learning rate as a pure function of the step. [`Plateau`]: as a function of how a metric goes.
 //! - [`WeightAverage`]: exponential or equal averages of the weights.
 //! - [`clip_by_norm`] and [`clip_by_value`] keep gradients in bounds, on the device; [`accumulate`] adds them up.

@@ -4,8 +4,8 @@ use crate::core::{Core, Rule, Step, Update, optimizer, share};
 use osnova_tensor::{Meta, Optimize, Real, Result};
 use smallvec::smallvec;
 
-/// Lion (Chen et al. 2023): every coordinate moves by the learning rate exactly, in the direction of a momentum. It keeps half the state
-/// of Adam.
+/// Lion (Chen et al. 2023): every coordinate moves by the learning rate exactly, in the direction of a momentum. It
+/// keeps half the state of Adam.
 ///
 /// p ← p·(1 − η·weight_decay) − η·sign(β₁m + (1 − β₁)g); m ← β₂m + (1 − β₂)g.
 ///

@@ -18,8 +18,8 @@ enum Threshold {
 
 /// Lowers the learning rate when a metric has not improved for some epochs. As PyTorch's `ReduceLROnPlateau`.
 ///
-/// Unlike a [`Schedule`](crate::Schedule) it depends on what it has [observed](Self::observe), so it has a [state](PlateauState) for checkpoints.
-/// In a `Trainer`, `ReduceOnPlateau` of `osnova-train` does both.
+/// Unlike a [`Schedule`](crate::Schedule) it depends on what it has [observed](Self::observe), so it has a
+/// [state](PlateauState) for checkpoints. In a `Trainer`, `ReduceOnPlateau` of `osnova-train` does both.
 ///
 /// ```
 /// use osnova_optim::Plateau;
@@ -122,7 +122,8 @@ impl Plateau {
         not_negative("plateau", "the minimum", self.minimum)
     }
 
-    /// Takes the next value of the metric and the learning rate so far; gives the learning rate from here on. NaN is never better.
+    /// Takes the next value of the metric and the learning rate so far; gives the learning rate from here on. NaN is
+    /// never better.
     pub fn observe(&mut self, value: f64, learning_rate: f64) -> f64 {
         let state = &mut self.state;
         // Nothing finite is an infinite margin away from an infinite value.

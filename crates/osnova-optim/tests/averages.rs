@@ -127,7 +127,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn averages_are_what_their_formulas_say(values in proptest::collection::vec(-10.0..10.0_f64, 1..12), split in 0..12_usize, decay in 0.0..0.99_f64) {
+    fn averages_are_what_their_formulas_say(
+        values in proptest::collection::vec(-10.0..10.0_f64, 1..12), split in 0..12_usize, decay in 0.0..0.99_f64,
+    ) {
         let mut model = model(DType::F64, 0.0, 0);
         let mut averages = [WeightAverage::equal(), WeightAverage::exponential(decay)];
         for (step, &value) in values.iter().enumerate() {

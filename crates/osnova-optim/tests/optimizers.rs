@@ -248,6 +248,7 @@ fn lbfgs_comes_back_when_the_loss_fails() {
     let error = optimizer.step_with(&mut model, failing).unwrap_err();
     assert!(error.to_string().contains("no more data"), "{error}");
     assert_eq!(values(&model), before);
+    assert!(optimizer.state_dict().steps.is_empty(), "nothing learned");
     // Not a number at the start: there is no way down.
     let nan = |model: &Sequential| loss(model, 0)? * f64::NAN;
     let error = optimizer.step_with(&mut model, nan).unwrap_err();
@@ -424,7 +425,8 @@ proptest! {
 
     #[test]
     fn schedules_stay_between_their_bounds(step in 0..5000_u64, steps in 1..1000_u64, rate in 1e-5..10.0_f64) {
-        let cyclic = |cycle| schedules::Cyclic { minimum: 0.1 * rate, maximum: rate, rise: steps, fall: steps / 2, cycle };
+        let (minimum, maximum) = (0.1 * rate, rate);
+        let cyclic = |cycle| schedules::Cyclic { minimum, maximum, rise: steps, fall: steps / 2, cycle };
         let bounded: [Box<dyn Schedule>; 12] = [
             Box::new(cyclic(schedules::Cycle::Equal)),
             Box::new(cyclic(schedules::Cycle::Halving)),

@@ -463,8 +463,9 @@ pub enum Optimize {
         /// Divide by the largest second moment so far.
         amsgrad: bool,
     },
-    /// Adam's moments with a step of another shape: NAdam (Dozat 2016) and RAdam (Liu et al. 2020). Inputs: `[scalars: [5], (parameter,
-    /// gradient, m, v)…]`, with scalars = (learning rate, a, b, c, d). Outputs: `[(parameter, m, v)…]`.
+    /// Adam's moments with a step of another shape: NAdam (Dozat 2016) and RAdam (Liu et al. 2020). Inputs: `[scalars:
+    /// [5], (parameter, gradient, m, v)…]`, with scalars = (learning rate, a, b, c, d). Outputs: `[(parameter, m,
+    /// v)…]`.
     ///
     /// m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²; p ← p − (a·g + b·m) / (c·√v + d).
     Moments {
@@ -477,8 +478,8 @@ pub enum Optimize {
         /// Whether weight decay acts on the parameters and not through the gradient.
         decoupled: bool,
     },
-    /// AdaGrad (Duchi, Hazan & Singer 2011). Inputs: `[scalars: [1], (parameter, gradient, v)…]`, with scalars = (learning rate).
-    /// Outputs: `[(parameter, v)…]`.
+    /// AdaGrad (Duchi, Hazan & Singer 2011). Inputs: `[scalars: [1], (parameter, gradient, v)…]`, with scalars =
+    /// (learning rate). Outputs: `[(parameter, v)…]`.
     ///
     /// g ← g + weight_decay·p; v ← v + g²; p ← p − learning_rate · g / (√v + ε).
     AdaGrad {
@@ -487,11 +488,13 @@ pub enum Optimize {
         /// L2 penalty, added to the gradient.
         weight_decay: Real,
     },
-    /// RMSprop (Tieleman & Hinton 2012; centred: Graves 2013). Inputs: `[scalars: [1], (parameter, gradient, v, mean if centred, velocity if
-    /// momentum ≠ 0)…]`, with scalars = (learning rate). Outputs: `[(parameter, v, mean, velocity)…]`.
+    /// RMSprop (Tieleman & Hinton 2012; centred: Graves 2013). Inputs: `[scalars: [1], (parameter, gradient, v, mean if
+    /// centred, velocity if momentum ≠ 0)…]`, with scalars = (learning rate). Outputs: `[(parameter, v, mean,
+    /// velocity)…]`.
     ///
-    /// g ← g + weight_decay·p; v ← decay·v + (1−decay)g²; mean ← decay·mean + (1−decay)g; s ← g / (√(v − mean²) + ε), without mean
-    /// unless centred; velocity ← momentum·velocity + s; p ← p − learning_rate·velocity, or ·s without momentum.
+    /// g ← g + weight_decay·p; v ← decay·v + (1−decay)g²; mean ← decay·mean + (1−decay)g; s ← g / (√(v − mean²) + ε),
+    /// without mean unless centred; velocity ← momentum·velocity + s; p ← p − learning_rate·velocity, or ·s without
+    /// momentum.
     RmsProp {
         /// The share of the old averages that stays.
         decay: Real,
@@ -504,7 +507,8 @@ pub enum Optimize {
         /// L2 penalty, added to the gradient.
         weight_decay: Real,
     },
-    /// Lion (Chen et al. 2023). Inputs: `[scalars: [1], (parameter, gradient, m)…]`, with scalars = (learning rate). Outputs: `[(parameter, m)…]`.
+    /// Lion (Chen et al. 2023). Inputs: `[scalars: [1], (parameter, gradient, m)…]`, with scalars = (learning rate).
+    /// Outputs: `[(parameter, m)…]`.
     ///
     /// p ← p·(1 − learning_rate·weight_decay) − learning_rate · sign(β₁m + (1−β₁)g); m ← β₂m + (1−β₂)g.
     Lion {

@@ -71,7 +71,8 @@ fn lion() -> BoxedStrategy<Optimize> {
         .boxed()
 }
 
-/// Velocities and means of either sign, means of squares above 0. A mean square that a mean is taken from stays well above its square.
+/// Velocities and means of either sign, means of squares above 0. A mean square that a mean is taken from stays well
+/// above its square.
 fn state(attributes: &Optimize, index: usize) -> Values {
     match (attributes, index) {
         (Optimize::RmsProp { centred: true, .. }, 0) => Values::Between(2.0, 3.0),

@@ -17,8 +17,9 @@ pub(super) struct Trial<G> {
     pub(super) gradient: G,
 }
 
-/// Searches from `start` (length 0), trying `first` and then lengths by cubic interpolation (Nocedal & Wright, algorithms 3.5 and 3.6, as
-/// in PyTorch and minFunc); gives the best trial and how many were made. A loss that is not finite counts as infinitely high.
+/// Searches from `start` (length 0), trying `first` and then lengths by cubic interpolation (Nocedal & Wright,
+/// algorithms 3.5 and 3.6, as in PyTorch and minFunc); gives the best trial and how many were made. A loss that is not
+/// finite counts as infinitely high.
 ///
 /// The search ends when its bracket is shorter than `shortest`, or after `budget` interpolations.
 pub(super) fn strong_wolfe<G: Clone>(
@@ -63,8 +64,8 @@ pub(super) fn strong_wolfe<G: Clone>(
         rounds += 1;
     };
 
-    // Narrow the bracket down. The lower end is the lowest that satisfies Armijo's condition; PyTorch takes the lowest of all, and after a first
-    // length far too long loses the minimum.
+    // Narrow the bracket down. The lower end is the lowest that satisfies Armijo's condition; PyTorch takes the lowest
+    // of all, and after a first length far too long loses the minimum.
     let (mut low, mut high) = if too_high(&bracket[1]) || bracket[0].loss <= bracket[1].loss { (0, 1) } else { (1, 0) };
     let mut slow = false;
     while rounds < budget && (bracket[1].length - bracket[0].length).abs() >= shortest {
@@ -98,7 +99,8 @@ pub(super) fn strong_wolfe<G: Clone>(
     Ok((if low == 0 { first } else { second }, trials))
 }
 
-/// Where the cubic through two trials and their slopes has its minimum, held within bounds; their middle where it has none.
+/// Where the cubic through two trials and their slopes has its minimum, held within bounds; their middle where it has
+/// none.
 fn interpolate<G>(a: &Trial<G>, b: &Trial<G>, (least, most): (f64, f64)) -> f64 {
     let (a, b) = if a.length <= b.length { (a, b) } else { (b, a) };
     let first = a.slope + b.slope - 3.0 * (a.loss - b.loss) / (a.length - b.length);

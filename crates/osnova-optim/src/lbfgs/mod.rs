@@ -13,11 +13,12 @@ const NAME: &str = "lbfgs";
 /// A pair of less curvature than this is not learned from: the approximation must stay positive.
 const LEAST_CURVATURE: f64 = 1e-10;
 
-/// Limited-memory BFGS (Liu & Nocedal 1989), for small problems whose loss is computed on all data: a step looks at the loss several
-/// times and goes a long way.
+/// Limited-memory BFGS (Liu & Nocedal 1989), for small problems whose loss is computed on all data: a step looks at the
+/// loss several times and goes a long way.
 ///
-/// Of the last pairs s (steps) and y (differences of gradients) it approximates the inverse of the Hessian H, and goes along d = −H⁻¹g: by
-/// the learning rate, or as far as [`strong_wolfe`](Self::strong_wolfe) finds good. As PyTorch's `LBFGS`.
+/// Of the last pairs s (steps) and y (differences of gradients) it approximates the inverse of the Hessian H, and goes
+/// along d = −H⁻¹g: by the learning rate, or as far as [`strong_wolfe`](Self::strong_wolfe) finds good. As PyTorch's
+/// `LBFGS`.
 ///
 /// ```
 /// use osnova_autodiff::AutodiffDevice;
@@ -45,11 +46,12 @@ const LEAST_CURVATURE: f64 = 1e-10;
 /// # }
 /// ```
 ///
-/// All parameters must have one dtype, `f32` or `f64`, and be on one device; there are no groups and no weight decay (add a penalty to the
-/// loss). Parameters without a gradient count as having one of 0. The memory is 2·`history` times the parameters.
+/// All parameters must have one dtype, `f32` or `f64`, and be on one device; there are no groups and no weight decay
+/// (add a penalty to the loss). Parameters without a gradient count as having one of 0. The memory is 2·`history` times
+/// the parameters.
 ///
-/// As an [`Optimizer`], in a `Trainer` say, it makes one iteration of its own learning rate for each gradient it is given; a line search
-/// needs the loss, and so [`step_with`](Self::step_with).
+/// As an [`Optimizer`], in a `Trainer` say, it makes one iteration of its own learning rate for each gradient it is
+/// given; a line search needs the loss, and so [`step_with`](Self::step_with).
 #[derive(Clone, Debug)]
 pub struct Lbfgs {
     learning_rate: f64,
@@ -81,8 +83,8 @@ struct Memory {
 }
 
 impl Lbfgs {
-    /// With at most 20 iterations a step, a history of 100 pairs, tolerances of 1e-7 (gradient) and 1e-9 (change), without line search. A learning
-    /// rate of 1 is usual.
+    /// With at most 20 iterations a step, a history of 100 pairs, tolerances of 1e-7 (gradient) and 1e-9 (change),
+    /// without line search. A learning rate of 1 is usual.
     pub fn new(learning_rate: f64) -> Self {
         Self {
             learning_rate,
@@ -126,18 +128,19 @@ impl Lbfgs {
         self
     }
 
-    /// Searches along each direction for a length that satisfies the strong Wolfe conditions: it takes evaluations, and needs no luck with the
-    /// learning rate.
+    /// Searches along each direction for a length that satisfies the strong Wolfe conditions: it takes evaluations, and
+    /// needs no luck with the learning rate.
     pub fn strong_wolfe(mut self, search: bool) -> Self {
         self.strong_wolfe = search;
         self
     }
 
-    /// Some iterations on the loss that `loss` computes of the model, always on the same data. Gives the loss before them.
+    /// Some iterations on the loss that `loss` computes of the model, always on the same data. Gives the loss before
+    /// them.
     ///
     /// # Errors
-    /// Whatever `loss` reports; a loss that is not finite at the start; parameters of several dtypes or devices; another model than before.
-    /// The model then has the parameters of the last iteration.
+    /// Whatever `loss` reports; a loss that is not finite at the start; parameters of several dtypes or devices;
+    /// another model than before. The model then has the parameters of the last iteration.
     pub fn step_with<M: Module + ?Sized>(
         &mut self,
         model: &mut M,
@@ -161,6 +164,7 @@ impl Lbfgs {
         }
         let budget = self.max_evaluations.unwrap_or(self.max_iterations * 5 / 4);
         for iteration in 1..=self.max_iterations {
+            let known = self.memory.clone();
             let direction = self.memory.direction(&gradient, self.history)?;
             let slope = dot(&gradient, &direction)?;
             let mut length = self.first_length(&gradient)?;
@@ -191,6 +195,7 @@ impl Lbfgs {
                 Ok(())
             };
             if let Err(error) = moved {
+                self.memory = known;
                 set_flat(&mut model.parameters_mut(), &start)?;
                 return Err(error);
             }
@@ -216,7 +221,8 @@ impl Lbfgs {
         not_negative(NAME, "the tolerance of changes", self.change_tolerance)
     }
 
-    /// How far to go along a direction, or to try first. The first direction is the gradient, whose length says nothing.
+    /// How far to go along a direction, or to try first. The first direction is the gradient, whose length says
+    /// nothing.
     fn first_length(&self, gradient: &Tensor) -> Result<f64> {
         if self.memory.iterations > 1 {
             return Ok(self.learning_rate);

@@ -7,8 +7,8 @@ use osnova_optim::{Plateau, PlateauState};
 use osnova_tensor::Error;
 use serde::{Deserialize, Serialize};
 
-/// Lowers the optimizer's learning rate when a metric of the epochs has not improved, by the rules of a [`Plateau`]. PyTorch and Lightning call it
-/// `ReduceLROnPlateau`.
+/// Lowers the optimizer's learning rate when a metric of the epochs has not improved, by the rules of a [`Plateau`].
+/// PyTorch and Lightning call it `ReduceLROnPlateau`.
 ///
 /// A trainer with a schedule refuses it: the schedule sets the learning rate before every step.
 ///

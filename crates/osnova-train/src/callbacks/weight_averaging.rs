@@ -8,8 +8,8 @@ use osnova_optim::WeightAverage;
 /// Keeps a [`WeightAverage`], validates it instead of the weights themselves, and gives it to the model in the end.
 ///
 /// Add it after all other callbacks: those before it see the averages at the end of an epoch, so that
-/// [`EarlyStopping`](crate::EarlyStopping) keeps the weights that were validated; what it restores in the end then stays. Checkpoints hold
-/// the weights themselves, to go on from, and the averages beside them.
+/// [`EarlyStopping`](crate::EarlyStopping) keeps the weights that were validated; what it restores in the end then
+/// stays. Checkpoints hold the weights themselves, to go on from, and the averages beside them.
 ///
 /// ```
 /// use osnova_optim::WeightAverage;

@@ -16,7 +16,8 @@ const SHADES: [(u8, u8, u8); 2] = [(126, 138, 156), (222, 227, 233)];
 
 /// A chart of the level lines of a function, with named paths over them: how an optimizer goes down a valley, say.
 ///
-/// Each path begins at a ring and ends at a large dot. What leaves the ranges is cut off; a point that is not finite is a gap.
+/// Each path begins at a ring and ends at a large dot. What leaves the ranges is cut off; a point that is not finite is
+/// a gap.
 ///
 /// ```
 /// use osnova_train::plot::ContourChart;
@@ -37,7 +38,8 @@ pub struct ContourChart {
 }
 
 impl ContourChart {
-    /// The level lines of `function` for x and y from low to high, 720 by 540 pixels. A range that is empty or not finite becomes 0 to 1.
+    /// The level lines of `function` for x and y from low to high, 720 by 540 pixels. A range that is empty or not
+    /// finite becomes 0 to 1.
     pub fn new(
         title: impl Into<String>,
         x: (f64, f64),
@@ -70,8 +72,8 @@ impl ContourChart {
         self
     }
 
-    /// How many level lines there are: 14 unless said otherwise. They stand closer to each other where the function is low, so that those of a
-    /// quadratic valley are evenly spaced.
+    /// How many level lines there are: 14 unless said otherwise. They stand closer to each other where the function is
+    /// low, so that those of a quadratic valley are evenly spaced.
     #[must_use]
     pub fn levels(mut self, count: usize) -> Self {
         self.levels = count.min(100);
@@ -167,7 +169,8 @@ fn corner(range: Range, index: usize) -> f64 {
     range.low * (1.0 - part) + range.high * part
 }
 
-/// Where the function, between its values at the corners, has the level: marching squares. Cells with a value that is not finite have no line.
+/// Where the function, between its values at the corners, has the level: marching squares. Cells with a value that is
+/// not finite have no line.
 fn segments(values: &[f64], x: Range, y: Range, level: f64) -> Vec<Segment> {
     let mut segments = Vec::new();
     for row in 0..CELLS {

@@ -1,5 +1,5 @@
-//! Draws how optimizers go down a valley: full-batch, mini-batch and stochastic descent, momentum and adaptive methods, and learning rates
-//! below, at and over the stability limit.
+//! Draws how optimizers go down a valley: full-batch, mini-batch and stochastic descent, momentum and adaptive methods,
+//! and learning rates below, at and over the stability limit.
 //!
 //! ```text
 //! cargo run --release --example descent

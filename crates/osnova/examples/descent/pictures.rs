@@ -78,7 +78,8 @@ impl Line {
     }
 }
 
-/// Full-batch, mini-batch and stochastic descent on one data set: the smaller the batch, the rougher the path and the cheaper its steps.
+/// Full-batch, mini-batch and stochastic descent on one data set: the smaller the batch, the rougher the path and the
+/// cheaper its steps.
 pub(crate) fn batches() -> Result<String> {
     let line = Line::new()?;
     let mut chart = line.chart("40 steps on one data set, by size of the batch");
