@@ -45,9 +45,33 @@ def run(goldens, name, label, make_optimizer, rates):
     return results
 
 
+class Lion(torch.optim.Optimizer):
+    """Algorithm 2 of Chen et al. 2023, line by line, in NumPy: PyTorch has no Lion."""
+
+    def __init__(self, parameters, lr, betas, weight_decay, foreach):
+        super().__init__(parameters, dict(lr=lr, betas=betas, weight_decay=weight_decay))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            beta1, beta2 = group["betas"]
+            for parameter in group["params"]:
+                theta, gradient = parameter.numpy(), parameter.grad.numpy()
+                moment = self.state[parameter].setdefault("moment", np.zeros_like(theta))
+                direction = np.sign(beta1 * moment + (1 - beta1) * gradient)
+                theta -= (group["lr"] * (direction + group["weight_decay"] * theta)).astype(theta.dtype)
+                self.state[parameter]["moment"] = (beta2 * moment + (1 - beta2) * gradient).astype(theta.dtype)
+
+
 def optimizers(goldens):
     sgd = dict(momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False)
     adam = dict(betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False)
+    nadam = dict(betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, momentum_decay=4e-3, decoupled_weight_decay=False)
+    radam = dict(betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, decoupled_weight_decay=False)
+    adagrad = dict(lr_decay=0.0, weight_decay=0.0, initial_accumulator_value=0.0, eps=1e-10)
+    rmsprop = dict(alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, centered=False)
+    lion = dict(betas=(0.9, 0.99), weight_decay=0.0)
+    adafactor = dict(beta2_decay=-0.8, eps=(None, 1e-3), d=1.0, weight_decay=0.0)
     cases = {
         "sgd": (torch.optim.SGD, 0.01, sgd),
         "sgd_momentum": (torch.optim.SGD, 0.01, {**sgd, "momentum": 0.9}),
@@ -65,6 +89,26 @@ def optimizers(goldens):
         "adamw_strong_decay": (torch.optim.AdamW, 0.02, {**adam, "weight_decay": 0.5}),
         "adamw_no_decay": (torch.optim.AdamW, 0.01, adam),
         "adamw_amsgrad": (torch.optim.AdamW, 0.01, {**adam, "weight_decay": 0.01, "amsgrad": True}),
+        "nadam": (torch.optim.NAdam, 0.01, nadam),
+        "nadam_betas": (torch.optim.NAdam, 0.05, {**nadam, "betas": (0.8, 0.95), "eps": 1e-3, "momentum_decay": 0.1}),
+        "nadam_weight_decay": (torch.optim.NAdam, 0.01, {**nadam, "weight_decay": 0.1}),
+        "nadam_decoupled": (torch.optim.NAdam, 0.01, {**nadam, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+        "radam": (torch.optim.RAdam, 0.01, radam),
+        "radam_betas": (torch.optim.RAdam, 0.05, {**radam, "betas": (0.8, 0.95), "eps": 1e-3}),
+        "radam_weight_decay": (torch.optim.RAdam, 0.01, {**radam, "weight_decay": 0.1}),
+        "radam_decoupled": (torch.optim.RAdam, 0.01, {**radam, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+        "adagrad": (torch.optim.Adagrad, 0.1, adagrad),
+        "adagrad_settings": (torch.optim.Adagrad, 0.1, {**adagrad, "lr_decay": 0.05, "initial_accumulator_value": 0.1, "weight_decay": 0.1, "eps": 1e-3}),
+        "rmsprop": (torch.optim.RMSprop, 0.01, rmsprop),
+        "rmsprop_centred": (torch.optim.RMSprop, 0.01, {**rmsprop, "centered": True, "alpha": 0.9}),
+        "rmsprop_momentum": (torch.optim.RMSprop, 0.01, {**rmsprop, "momentum": 0.9, "weight_decay": 0.1}),
+        "rmsprop_centred_momentum": (torch.optim.RMSprop, 0.01, {**rmsprop, "momentum": 0.9, "centered": True, "eps": 1e-3}),
+        "lion": (Lion, 0.01, lion),
+        "lion_settings": (Lion, 0.02, {**lion, "betas": (0.8, 0.95), "weight_decay": 0.3}),
+        "adafactor": (torch.optim.Adafactor, 0.05, adafactor),
+        "adafactor_settings": (torch.optim.Adafactor, 0.3, {"beta2_decay": -0.5, "eps": (1e-2, 1e-2), "d": 1.5, "weight_decay": 0.1}),
+        "rmsprop_scheduled": (torch.optim.RMSprop, 0.02, {**rmsprop, "momentum": 0.5}),
+        "nadam_scheduled": (torch.optim.NAdam, 0.02, {**nadam, "weight_decay": 0.1, "decoupled_weight_decay": True}),
         "sgd_momentum_scheduled": (torch.optim.SGD, 0.02, {**sgd, "momentum": 0.9}),
         "adamw_scheduled": (torch.optim.AdamW, 0.02, {**adam, "weight_decay": 0.1}),
     }
@@ -81,6 +125,89 @@ def optimizers(goldens):
             goldens.describe(f"{name}_{label}", kind="optimizer", optimizer=kind.__name__, problem=f"problem_{label}", learning_rate=rate, snapshots=SNAPSHOTS, scheduled=rates is not None, **attributes)
         for key, single in results["f32"].items():
             assert_close(f"{name}_f32/{key}", single, results["f64"][key])
+
+
+def lbfgs(goldens):
+    """Minimising Rosenbrock's function in a matrix and a vector: the parameters after each `step`."""
+
+    def rosenbrock(weight, bias):
+        # Five numbers in all: sum of 100 (x[i+1] - x[i]^2)^2 + (1 - x[i])^2.
+        x = torch.cat([weight.reshape(-1), bias])
+        return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
+
+    cases = {
+        "lbfgs_wolfe": dict(lr=1.0, max_iter=4, history_size=100, line_search_fn="strong_wolfe"),
+        "lbfgs_wolfe_short_history": dict(lr=0.5, max_iter=5, history_size=3, line_search_fn="strong_wolfe"),
+        "lbfgs_plain": dict(lr=0.3, max_iter=3, history_size=10, line_search_fn=None),
+        "lbfgs_plain_one": dict(lr=0.1, max_iter=1, history_size=5, line_search_fn=None),
+    }
+    for name, options in cases.items():
+        weight = torch.tensor([[-1.2, 1.0]], dtype=torch.float64, requires_grad=True)
+        bias = torch.tensor([0.5, -0.3, 0.8], dtype=torch.float64, requires_grad=True)
+        goldens.put(f"{name}/initial/weight", weight.detach().clone())
+        goldens.put(f"{name}/initial/bias", bias.detach().clone())
+        optimizer, losses = torch.optim.LBFGS([weight, bias], **options), []
+
+        def closure():
+            optimizer.zero_grad()
+            loss = rosenbrock(weight, bias)
+            loss.backward()
+            return loss
+
+        for step in range(STEPS):
+            losses.append(optimizer.step(closure).item())
+            if step + 1 in SNAPSHOTS:
+                goldens.put(f"{name}/after_{step + 1}/weight", weight.detach().clone())
+                goldens.put(f"{name}/after_{step + 1}/bias", bias.detach().clone())
+        goldens.put(f"{name}/losses", torch.tensor(losses, dtype=torch.float64))
+        evaluations = optimizer.state[weight]["func_evals"]
+        goldens.describe(name, kind="lbfgs", learning_rate=options["lr"], max_iterations=options["max_iter"], history=options["history_size"], strong_wolfe=options["line_search_fn"] is not None, evaluations=evaluations)
+
+
+def averages(goldens):
+    """Averages of the stored gradients, taken for weights."""
+    from torch.optim import swa_utils
+
+    for name, average in {"average_exponential": swa_utils.get_ema_multi_avg_fn(0.9), "average_equal": swa_utils.get_swa_multi_avg_fn()}.items():
+        for label in DTYPES:
+            model = torch.nn.Module()
+            for key in SHAPES:
+                model.register_parameter(key, torch.nn.Parameter(goldens.tensors[f"problem_{label}/initial/{key}"].clone()))
+            averaged = swa_utils.AveragedModel(model, multi_avg_fn=average)
+            for step in range(STEPS):
+                with torch.no_grad():
+                    for key in SHAPES:
+                        getattr(model, key).copy_(goldens.tensors[f"problem_{label}/gradients/{key}"][step])
+                averaged.update_parameters(model)
+                if step + 1 in SNAPSHOTS:
+                    for key in SHAPES:
+                        goldens.put(f"{name}_{label}/after_{step + 1}/{key}", getattr(averaged.module, key).detach().clone())
+            goldens.describe(f"{name}_{label}", kind="average", problem=f"problem_{label}", decay=0.9 if "exponential" in name else None)
+
+
+def plateaus(goldens):
+    """The learning rate after each value of a metric."""
+    numbers = generator("plateau")
+    falling = np.maximum(np.exp(-np.arange(60) / 8), 0.1) * (1 + 0.05 * numbers.normal(size=60))
+    cases = {
+        "plateau": ("min", falling, dict(factor=0.1, patience=3)),
+        "plateau_absolute": ("min", falling, dict(factor=0.5, patience=1, threshold=0.01, threshold_mode="abs")),
+        "plateau_cooldown": ("min", falling, dict(factor=0.5, patience=2, cooldown=4, min_lr=0.01)),
+        "plateau_highest": ("max", 1 - falling, dict(factor=0.3, patience=2, threshold=1e-3)),
+        "plateau_highest_absolute": ("max", 1 - falling, dict(factor=0.3, patience=0, threshold=1e-3, threshold_mode="abs", min_lr=1e-3)),
+    }
+    for name, (mode, values, options) in cases.items():
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode=mode, **options)
+        rates = []
+        for value in values:
+            scheduler.step(float(value))
+            rates.append(float(optimizer.param_groups[0]["lr"]))
+        goldens.put(f"{name}/values", torch.from_numpy(values))
+        goldens.put(f"{name}/learning_rates", torch.tensor(rates, dtype=torch.float64))
+        usual = dict(threshold=1e-4, threshold_mode="rel", cooldown=0, min_lr=0.0)
+        renamed = {"min_lr": "minimum"}
+        goldens.describe(name, kind="plateau", mode=mode, learning_rate=0.1, **{renamed.get(key, key): value for key, value in {**usual, **options}.items()})
 
 
 def clipping(goldens):
@@ -135,6 +262,9 @@ def schedules(goldens, length=60):
                       lambda o: kinds.OneCycleLR(o, 0.1, total_steps=60, cycle_momentum=False)),
         "one_cycle_linear": ("OneCycleLR", 0.1, dict(max_learning_rate=0.1, total_steps=60, pct_start=0.25, anneal_strategy="linear", div_factor=10.0, final_div_factor=100.0, three_phase=False),
                              lambda o: kinds.OneCycleLR(o, 0.1, total_steps=60, pct_start=0.25, anneal_strategy="linear", cycle_momentum=False, div_factor=10.0, final_div_factor=100.0)),
+        "cyclic": ("CyclicLR", 0.01, dict(maximum=0.1, up=8, down=8, mode="triangular", gamma=1.0), lambda o: kinds.CyclicLR(o, 0.01, 0.1, 8, cycle_momentum=False)),
+        "cyclic_halving": ("CyclicLR", 0.01, dict(maximum=0.1, up=5, down=10, mode="triangular2", gamma=1.0), lambda o: kinds.CyclicLR(o, 0.01, 0.1, 5, 10, mode="triangular2", cycle_momentum=False)),
+        "cyclic_exponential": ("CyclicLR", 0.01, dict(maximum=0.1, up=6, down=3, mode="exp_range", gamma=0.97), lambda o: kinds.CyclicLR(o, 0.01, 0.1, 6, 3, mode="exp_range", gamma=0.97, cycle_momentum=False)),
         "warm_up_cosine_sequential": ("SequentialLR", 0.1, dict(milestones=[10], warm_up=dict(schedule="LinearLR", start_factor=0.1, end_factor=1.0, total_iters=10),
                                       after=dict(schedule="CosineAnnealingLR", t_max=50, eta_min=0.0)), sequential),
         # factor(t) = (t + 1) / 10 for t < 10, afterwards (1 + cos(pi (t - 10) / 50)) / 2
@@ -155,6 +285,6 @@ def schedules(goldens, length=60):
 
 def make():
     goldens = Goldens()
-    for family in (problems, optimizers, clipping, schedules):
+    for family in (problems, optimizers, lbfgs, averages, clipping, schedules, plateaus):
         family(goldens)
     return goldens

@@ -268,6 +268,55 @@ fn optimize(attributes: &Optimize, inputs: &[Tensor], outputs: &[Tensor], e: f64
                     bounds.push(((second + group[4].abs()?)? * (8.0 * e))?);
                 }
             }
+            Optimize::Moments { weight_decay, decoupled, .. } => {
+                let decay = if decoupled { 0.0 } else { weight_decay.get() };
+                let gradient = (gradient + (&parameter * decay)?)?;
+                let first = (group[2].abs()? + &gradient)?;
+                let second = (group[3].abs()? + gradient.square()?)?;
+                let size = ((results[2].sqrt()? * scalars[3])? + scalars[4])?;
+                let step = (((&gradient * scalars[1])? + (&first * scalars[2])?)? / size)?;
+                bounds.push(((parameter * (8.0 * e))? + (step * (32.0 * e))?)?);
+                bounds.extend([(first * (8.0 * e))?, (second * (8.0 * e))?]);
+            }
+            Optimize::AdaGrad { epsilon, weight_decay } => {
+                let gradient = (gradient + (&parameter * weight_decay.get())?)?;
+                let step = (&gradient / (results[1].sqrt()? + epsilon.get())?)?;
+                bounds.push(((parameter * (8.0 * e))? + (step * (32.0 * e * scalars[0]))?)?);
+                bounds.push(((group[2].abs()? + gradient.square()?)? * (8.0 * e))?);
+            }
+            Optimize::RmsProp { epsilon, momentum, centred, weight_decay, .. } => {
+                let gradient = (gradient + (&parameter * weight_decay.get())?)?;
+                let second = (group[2].abs()? + gradient.square()?)?;
+                let (mut variance, mut mean) = (results[1].clone(), None);
+                if centred {
+                    variance = (variance - results[2].square()?)?;
+                    mean = Some((group[3].abs()? + &gradient)?);
+                }
+                // The variance is off by E·second, so its root, relatively, by half of that over the variance.
+                let loss = (&second / &variance)?;
+                let step = (((gradient / (variance.sqrt()? + epsilon.get())?)? * (loss + 1.0)?)? * (16.0 * e))?;
+                let moved = match momentum.get() {
+                    0.0 => step,
+                    momentum => (step + (group[2 + results.len() - 2].abs()? * (8.0 * e * momentum))?)?,
+                };
+                bounds.push(((parameter * (8.0 * e))? + (&moved * (2.0 * scalars[0]))?)?);
+                bounds.push((second * (8.0 * e))?);
+                if let Some(mean) = mean {
+                    bounds.push((mean * (8.0 * e))?);
+                }
+                if momentum.get() != 0.0 {
+                    bounds.push((moved * 2.0)?);
+                }
+            }
+            Optimize::Lion { beta1, .. } => {
+                let sizes = (group[2].abs()? + &gradient)?;
+                let direction = ((&group[2] * beta1.get())? + (&group[1] * (1.0 - beta1.get()))?)?;
+                // Near 0 the sign may be any of the three.
+                let doubtful = direction.abs()?.less_equal((&sizes * (8.0 * e))?)?.to_dtype(DType::F64)?;
+                let step = (doubtful * (2.0 * scalars[0]))?;
+                bounds.push((((parameter + scalars[0])? * (8.0 * e))? + step)?);
+                bounds.push((sizes * (8.0 * e))?);
+            }
             _ => bounds.extend(results.iter().map(|result| result.abs()? * (32.0 * e)).collect::<Result<Vec<_>>>()?),
         }
     }

@@ -76,9 +76,11 @@ impl Backend for Cpu {
             Op::CrossEntropy(_) | Op::BinaryCrossEntropy(_) | Op::LayerNorm(_) | Op::Linear { .. } => single,
             Op::Mean { .. } => single,
             // The parameters may differ in dtype from one another; the kernel takes them as one.
-            Op::Optimize(_) => {
+            Op::Optimize(kind) => {
                 let dtype = inputs.get(1).map_or(DType::F32, Tensor::dtype);
-                matches!(dtype, DType::F32 | DType::F64) && inputs[1..].iter().all(|input| input.dtype() == dtype)
+                optimize::knows(kind)
+                    && matches!(dtype, DType::F32 | DType::F64)
+                    && inputs[1..].iter().all(|input| input.dtype() == dtype)
             }
             _ => false,
         }

@@ -1,8 +1,8 @@
 //! Adam and AdamW.
 
-use crate::core::{Core, Rule, optimizer, share};
-use osnova_tensor::{Error, Optimize, Real, Result};
-use smallvec::{SmallVec, smallvec};
+use crate::core::{Core, Rule, Step, Update, not_negative, optimizer, share};
+use osnova_tensor::{Meta, Optimize, Real, Result};
+use smallvec::smallvec;
 
 /// Adam (Kingma & Ba 2015): steps of about the learning rate in each coordinate, whatever the gradient's scale.
 ///
@@ -69,38 +69,29 @@ settings!(AdamW, 0.01);
 impl<const DECOUPLED: bool> Rule for Moments<DECOUPLED> {
     const NAME: &'static str = if DECOUPLED { "adamw" } else { "adam" };
 
-    fn states(&self) -> &'static [&'static str] {
+    fn states(&self, _: Meta) -> &'static [&'static str] {
         const ALL: [&str; 3] = ["first_moment", "second_moment", "largest_second_moment"];
         if self.amsgrad { &ALL } else { &ALL[..2] }
     }
 
-    fn operation(&self, weight_decay: f64) -> Optimize {
-        Optimize::Adam {
+    fn update(&self, step: Step) -> Update<'_> {
+        let operation = Optimize::Adam {
             beta1: Real::new(self.beta1),
             beta2: Real::new(self.beta2),
             epsilon: Real::new(self.epsilon),
-            weight_decay: Real::new(weight_decay),
+            weight_decay: Real::new(step.weight_decay),
             decoupled: DECOUPLED,
             amsgrad: self.amsgrad,
-        }
-    }
-
-    fn scalars(&self, learning_rate: f64, step: u64) -> SmallVec<[f64; 3]> {
-        let step = step as f64;
-        smallvec![learning_rate, 1.0 - self.beta1.powf(step), 1.0 - self.beta2.powf(step)]
+        };
+        let number = step.number as f64;
+        let corrections = (1.0 - self.beta1.powf(number), 1.0 - self.beta2.powf(number));
+        Update::Operation(operation, smallvec![step.learning_rate, corrections.0, corrections.1])
     }
 
     fn check(&self) -> Result<()> {
         share(Self::NAME, "β₁", self.beta1)?;
         share(Self::NAME, "β₂", self.beta2)?;
-        if !(self.epsilon >= 0.0 && self.epsilon.is_finite()) {
-            return Err(Error::argument(
-                Self::NAME,
-                format!("ε is {}", self.epsilon),
-                "Give a small number such as 1e-8",
-            ));
-        }
-        Ok(())
+        not_negative(Self::NAME, "ε", self.epsilon)
     }
 }
 

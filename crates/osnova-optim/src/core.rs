@@ -1,4 +1,4 @@
-//! What all optimizers share: which parameter has which state, and one operation for all of them.
+//! What all optimizers but LBFGS share: which parameter has which state, and one operation for all of them.
 
 use crate::OptimizerState;
 use osnova_nn::{Module, Param, StateDict, StateDictMismatch};
@@ -7,17 +7,53 @@ use smallvec::SmallVec;
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 
+/// What an operation is told that changes from step to step.
+pub(crate) type Scalars = SmallVec<[f64; 5]>;
+
+/// The state tensors of a parameter.
+pub(crate) type States = SmallVec<[Tensor; 3]>;
+
 /// The formula of an optimizer and its settings.
 pub(crate) trait Rule: Clone + Debug + Send {
     const NAME: &'static str;
-    /// The names of the state tensors.
-    fn states(&self) -> &'static [&'static str];
-    /// The operation, for a weight decay.
-    fn operation(&self, weight_decay: f64) -> Optimize;
-    /// What changes from step to step; `step` counts from 1.
-    fn scalars(&self, learning_rate: f64, step: u64) -> SmallVec<[f64; 3]>;
+    /// The names of the state tensors of a parameter.
+    fn states(&self, parameter: Meta) -> &'static [&'static str];
+    /// The shape and dtype of a state tensor: the parameter's, unless written otherwise.
+    fn state_meta(&self, state: &str, parameter: Meta) -> Meta {
+        let _ = state;
+        parameter
+    }
+    /// What states hold before the first step.
+    fn initial(&self) -> f64 {
+        0.0
+    }
+    /// How the parameters are changed in this step.
+    fn update(&self, step: Step) -> Update<'_>;
     /// Finds settings out of range.
     fn check(&self) -> Result<()>;
+}
+
+/// A step of parameters that have everything in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    pub(crate) learning_rate: f64,
+    pub(crate) weight_decay: f64,
+    /// Counted from 1.
+    pub(crate) number: u64,
+}
+
+/// How parameters are changed.
+pub(crate) enum Update<'a> {
+    /// All in one pass and in place, where the device has a kernel.
+    Operation(Optimize, Scalars),
+    /// One after another, by operations on tensors.
+    Formula(&'a dyn Formula),
+}
+
+/// An update written on tensors.
+pub(crate) trait Formula {
+    /// The parameter and its states after a step.
+    fn apply(&self, parameter: &Tensor, gradient: &Tensor, states: &[Tensor], step: Step) -> Result<(Tensor, States)>;
 }
 
 /// Settings for some of the parameters, chosen by name.
@@ -73,7 +109,7 @@ struct Slot {
     group: Option<usize>,
     steps: u64,
     /// Empty until the first step.
-    states: SmallVec<[Tensor; 3]>,
+    states: States,
 }
 
 /// What the parameters of one operation have in common.
@@ -147,23 +183,11 @@ impl<R: Rule> Core<R> {
     }
 
     fn check(&self) -> Result<()> {
-        let refuse = |what: &str, value: f64| {
-            Err(Error::argument(R::NAME, format!("the {what} is {value}"), "Give a finite number that is not negative"))
-        };
-        let valid = |value: f64| value >= 0.0 && value.is_finite();
-        if !valid(self.learning_rate) {
-            return refuse("learning rate", self.learning_rate);
-        }
-        if !valid(self.weight_decay) {
-            return refuse("weight decay", self.weight_decay);
-        }
+        not_negative(R::NAME, "the learning rate", self.learning_rate)?;
+        not_negative(R::NAME, "the weight decay", self.weight_decay)?;
         for group in &self.groups {
-            if !valid(group.learning_rate_factor) {
-                return refuse("learning-rate factor of a group", group.learning_rate_factor);
-            }
-            if let Some(weight_decay) = group.weight_decay.filter(|&weight_decay| !valid(weight_decay)) {
-                return refuse("weight decay of a group", weight_decay);
-            }
+            not_negative(R::NAME, "the learning-rate factor of a group", group.learning_rate_factor)?;
+            not_negative(R::NAME, "the weight decay of a group", group.weight_decay.unwrap_or(0.0))?;
         }
         self.rule.check()
     }
@@ -172,7 +196,7 @@ impl<R: Rule> Core<R> {
     fn bind(&self, model: &dyn Module) -> Vec<Slot> {
         let slot = |(name, parameter): (String, &Param)| {
             let group = self.groups.iter().position(|group| (group.chooses)(&name));
-            Slot { name, meta: parameter.meta(), group, steps: 0, states: SmallVec::new() }
+            Slot { name, meta: parameter.meta(), group, steps: 0, states: States::new() }
         };
         model.named_parameters().into_iter().map(slot).collect()
     }
@@ -243,16 +267,66 @@ impl<R: Rule> Core<R> {
         }
     }
 
-    /// Updates parameters that have everything in common by one operation.
+    /// Updates parameters that have everything in common.
     fn update(&mut self, batch: Batch, members: &[(usize, Tensor)], parameters: &mut [&mut Param]) -> Result<()> {
-        let Batch { device, steps, dtype, group } = batch;
-        let group = group.map(|group| &self.groups[group]);
-        let learning_rate = self.learning_rate * group.map_or(1.0, |group| group.learning_rate_factor);
-        let weight_decay = group.and_then(|group| group.weight_decay).unwrap_or(self.weight_decay);
-        let operation = Op::Optimize(self.rule.operation(weight_decay));
+        let group = batch.group.map(|group| &self.groups[group]);
+        let step = Step {
+            learning_rate: self.learning_rate * group.map_or(1.0, |group| group.learning_rate_factor),
+            weight_decay: group.and_then(|group| group.weight_decay).unwrap_or(self.weight_decay),
+            number: batch.steps + 1,
+        };
+        for &(index, _) in members {
+            self.prepare(index, batch.device)?;
+        }
+        // A formula borrows the rule, an operation changes the slots.
+        let rule = self.rule.clone();
+        match rule.update(step) {
+            Update::Operation(operation, scalars) => self.operate(operation, &scalars, batch, members, parameters),
+            Update::Formula(formula) => {
+                let mut results = Vec::with_capacity(members.len());
+                for (index, gradient) in members {
+                    let states = &self.slots[*index].states;
+                    results.push(formula.apply(&parameters[*index].value(), gradient, states, step)?);
+                }
+                for (&(index, _), (value, states)) in members.iter().zip(results) {
+                    parameters[index].set_value(value)?;
+                    self.slots[index].states = states;
+                    self.slots[index].steps += 1;
+                }
+                Ok(())
+            }
+        }
+    }
 
+    /// Sees that the states of a parameter are there, on its device.
+    fn prepare(&mut self, index: usize, device: Device) -> Result<()> {
+        let slot = &mut self.slots[index];
+        let names = self.rule.states(slot.meta);
+        if slot.states.len() != names.len() {
+            let fresh = names.iter().map(|name| {
+                let Meta { shape, dtype } = self.rule.state_meta(name, slot.meta);
+                Tensor::full(shape, self.rule.initial(), dtype, device)
+            });
+            slot.states = fresh.collect::<Result<_>>()?;
+        } else if slot.states.iter().any(|state| state.device() != device) {
+            // The model has moved to another device: its state follows.
+            slot.states = slot.states.iter().map(|state| state.to_device(device)).collect::<Result<_>>()?;
+        }
+        Ok(())
+    }
+
+    /// One operation for all members.
+    fn operate(
+        &mut self,
+        operation: Optimize,
+        scalars: &[f64],
+        Batch { device, dtype, .. }: Batch,
+        members: &[(usize, Tensor)],
+        parameters: &mut [&mut Param],
+    ) -> Result<()> {
         // All that can fail before the parameters are handed over.
-        let scalars = self.rule.scalars(learning_rate, steps + 1);
+        let kept = operation.states();
+        let operation = Op::Optimize(operation);
         let count = scalars.len();
         let scalars = if dtype == DType::F64 {
             HostData::F64(scalars.to_vec())
@@ -260,20 +334,6 @@ impl<R: Rule> Core<R> {
             HostData::F32(scalars.iter().map(|&scalar| scalar as f32).collect())
         };
         let scalars = Tensor::from_host(scalars, count, device)?;
-        let kept = self.rule.states().len();
-        for &(index, _) in members {
-            let slot = &mut self.slots[index];
-            if slot.states.len() == kept && slot.states.iter().all(|state| state.device() == device) {
-                continue;
-            }
-            let states = if slot.states.len() == kept {
-                // The model has moved to another device: its state follows.
-                slot.states.iter().map(|state| state.to_device(device)).collect::<Result<_>>()?
-            } else {
-                (0..kept).map(|_| Tensor::zeros(slot.meta.shape, slot.meta.dtype, device)).collect::<Result<_>>()?
-            };
-            slot.states = states;
-        }
         let placeholder = match &self.placeholder {
             Some(tensor) if tensor.device() == device => tensor.clone(),
             _ => self.placeholder.insert(Tensor::zeros(0, DType::F32, device)?).clone(),
@@ -289,7 +349,7 @@ impl<R: Rule> Core<R> {
         // A device that runs the update by its parts makes new tensors: there the old ones can be kept meanwhile.
         let backup = (!device.backend().claims(&operation, &inputs)).then(|| inputs.clone());
         match device.apply(&operation, inputs) {
-            Ok(outputs) => self.put_back(outputs, members, parameters, 1),
+            Ok(outputs) => self.put_back(outputs, kept, members, parameters, 1),
             Err(error) => {
                 let Some(mut backup) = backup else {
                     return Err(Error::device(
@@ -301,7 +361,7 @@ impl<R: Rule> Core<R> {
                 // Back to the outputs' order: without the scalars and the gradients.
                 backup.remove(0);
                 let outputs = backup.into_iter().enumerate().filter(|(place, _)| place % (2 + kept) != 1);
-                self.put_back(outputs.map(|(_, tensor)| tensor).collect(), members, parameters, 0)?;
+                self.put_back(outputs.map(|(_, tensor)| tensor).collect(), kept, members, parameters, 0)?;
                 Err(error)
             }
         }
@@ -311,11 +371,11 @@ impl<R: Rule> Core<R> {
     fn put_back(
         &mut self,
         tensors: Outputs,
+        kept: usize,
         members: &[(usize, Tensor)],
         parameters: &mut [&mut Param],
         steps: u64,
     ) -> Result<()> {
-        let kept = self.rule.states().len();
         let mut tensors = tensors.into_iter();
         for &(index, _) in members {
             let slot = &mut self.slots[index];
@@ -333,7 +393,7 @@ impl<R: Rule> Core<R> {
         let mut steps = Vec::new();
         for slot in self.slots.iter().filter(|slot| slot.steps > 0) {
             steps.push((slot.name.clone(), slot.steps));
-            for (state, tensor) in self.rule.states().iter().zip(&slot.states) {
+            for (state, tensor) in self.rule.states(slot.meta).iter().zip(&slot.states) {
                 tensors.insert(format!("{}.{state}", slot.name), tensor.clone());
             }
         }
@@ -357,10 +417,10 @@ impl<R: Rule> Core<R> {
                 None => mismatch.unexpected.push(format!("{name}.step")),
             }
         }
-        // State tensors have their parameter's shape and dtype.
         let mut expected = Vec::new();
         for slot in slots.iter().filter(|slot| slot.steps > 0) {
-            expected.extend(self.rule.states().iter().map(|name| (format!("{}.{name}", slot.name), slot.meta)));
+            let meta = |name: &&str| (format!("{}.{name}", slot.name), self.rule.state_meta(name, slot.meta));
+            expected.extend(self.rule.states(slot.meta).iter().map(meta));
         }
         let tensors = StateDictMismatch::between(&expected, &state.tensors);
         mismatch.missing = tensors.missing;
@@ -372,7 +432,7 @@ impl<R: Rule> Core<R> {
         }
         for (slot, parameter) in slots.iter_mut().zip(&parameters).filter(|(slot, _)| slot.steps > 0) {
             let device = parameter.device().without_recording();
-            for name in self.rule.states() {
+            for name in self.rule.states(slot.meta) {
                 if let Some(tensor) = state.tensors.get(&format!("{}.{name}", slot.name)) {
                     slot.states.push(tensor.detach().to_device(device)?);
                 }
@@ -429,6 +489,14 @@ macro_rules! optimizer {
     };
 }
 pub(crate) use optimizer;
+
+/// An error unless `value` is finite and not negative.
+pub(crate) fn not_negative(operation: &'static str, what: &str, value: f64) -> Result<()> {
+    if value >= 0.0 && value.is_finite() {
+        return Ok(());
+    }
+    Err(Error::argument(operation, format!("{what} is {value}"), "Give a finite number that is not negative"))
+}
 
 /// An error unless `value` lies in `0..1`.
 pub(crate) fn share(operation: &'static str, what: &str, value: f64) -> Result<()> {

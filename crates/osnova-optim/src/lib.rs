@@ -1,8 +1,10 @@
 //! Optimizers, learning-rate schedules and gradient clipping for Osnova.
 //!
-//! - [`Optimizer`]: [`Sgd`], [`Adam`], [`AdamW`], in order of increasing complexity. A step is one operation for the whole
-//!   model, which updates parameters and moments in place.
-//! - [`Schedule`]: the learning rate as a pure function of the step.
+//! - [`Optimizer`]: [`Sgd`]; [`AdaGrad`], [`RmsProp`]; [`Adam`], [`AdamW`], [`NAdam`], [`RAdam`]; [`Lion`]. A step is one
+//!   operation for the whole model, which updates parameters and moments in place. [`Adafactor`] saves memory, [`Lbfgs`]
+//!   sees the whole data set; both are formulas on tensors.
+//! - [`Schedule`]: the learning rate as a pure function of the step. [`Plateau`]: as a function of how a metric goes.
+//! - [`WeightAverage`]: exponential or equal averages of the weights.
 //! - [`clip_by_norm`] and [`clip_by_value`] keep gradients in bounds, on the device; [`accumulate`] adds them up.
 //!
 //! ```
@@ -27,17 +29,31 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod adafactor;
+mod adagrad;
 mod adam;
+mod adam_variants;
+mod average;
 mod clip;
 mod core;
+mod lbfgs;
+mod lion;
 mod optimizer;
+mod plateau;
 pub mod schedules;
 mod sgd;
 
+pub use adafactor::Adafactor;
+pub use adagrad::{AdaGrad, RmsProp};
 pub use adam::{Adam, AdamW};
+pub use adam_variants::{NAdam, RAdam};
+pub use average::WeightAverage;
 pub use clip::{Norm, accumulate, clip_by, clip_by_norm, clip_by_value, total_norm};
 pub use core::Group;
+pub use lbfgs::Lbfgs;
+pub use lion::Lion;
 pub use optimizer::{Optimizer, OptimizerState};
+pub use plateau::{Plateau, PlateauState};
 pub use schedules::Schedule;
 pub use sgd::Sgd;
 

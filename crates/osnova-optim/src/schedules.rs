@@ -224,6 +224,51 @@ impl Schedule for OneCycle {
     }
 }
 
+/// How high each turn of [`Cyclic`] goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Cycle {
+    /// To the maximum (PyTorch's `triangular`).
+    Equal,
+    /// Half as high as the one before (`triangular2`).
+    Halving,
+    /// By this factor lower at each step (`exp_range`).
+    Exponential(f64),
+}
+
+/// Up and down along lines, again and again. Smith 2017.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cyclic {
+    /// The learning rate at the foot.
+    pub minimum: f64,
+    /// The learning rate at the first top.
+    pub maximum: f64,
+    /// How many steps it rises.
+    pub rise: u64,
+    /// How many steps it falls.
+    pub fall: u64,
+    /// How high the turns go.
+    pub cycle: Cycle,
+}
+
+impl Schedule for Cyclic {
+    fn learning_rate(&self, step: u64) -> f64 {
+        let length = self.rise.saturating_add(self.fall).max(1);
+        let (turn, position) = (step / length, step % length);
+        let height = if position <= self.rise {
+            share(position, self.rise)
+        } else {
+            1.0 - share(position - self.rise, self.fall)
+        };
+        let scale = match self.cycle {
+            Cycle::Equal => 1.0,
+            Cycle::Halving => power(0.5, turn),
+            Cycle::Exponential(gamma) => power(gamma, step),
+        };
+        self.minimum + (self.maximum - self.minimum) * height * scale
+    }
+}
+
 /// One schedule after another; each counts its own steps from 0.
 #[derive(Debug)]
 pub struct Sequence {

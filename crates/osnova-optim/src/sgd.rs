@@ -1,8 +1,8 @@
 //! Stochastic gradient descent.
 
-use crate::core::{Core, Rule, optimizer};
-use osnova_tensor::{Error, Optimize, Real, Result};
-use smallvec::{SmallVec, smallvec};
+use crate::core::{Core, Rule, Step, Update, not_negative, optimizer};
+use osnova_tensor::{Error, Meta, Optimize, Real, Result};
+use smallvec::smallvec;
 
 /// Stochastic gradient descent, with momentum (Polyak 1964) and Nesterov's look ahead (1983) if asked for.
 ///
@@ -52,28 +52,23 @@ impl Sgd {
 impl Rule for Descent {
     const NAME: &'static str = "sgd";
 
-    fn states(&self) -> &'static [&'static str] {
+    fn states(&self, _: Meta) -> &'static [&'static str] {
         if self.momentum == 0.0 { &[] } else { &["velocity"] }
     }
 
-    fn operation(&self, weight_decay: f64) -> Optimize {
-        Optimize::Sgd {
+    fn update(&self, step: Step) -> Update<'_> {
+        let operation = Optimize::Sgd {
             momentum: Real::new(self.momentum),
             nesterov: self.nesterov,
-            weight_decay: Real::new(weight_decay),
-        }
-    }
-
-    fn scalars(&self, learning_rate: f64, step: u64) -> SmallVec<[f64; 3]> {
-        smallvec![learning_rate, if step == 1 { 1.0 } else { 1.0 - self.dampening }]
+            weight_decay: Real::new(step.weight_decay),
+        };
+        let factor = if step.number == 1 { 1.0 } else { 1.0 - self.dampening };
+        Update::Operation(operation, smallvec![step.learning_rate, factor])
     }
 
     fn check(&self) -> Result<()> {
-        for (what, value) in [("momentum", self.momentum), ("dampening", self.dampening)] {
-            if !(value >= 0.0 && value.is_finite()) {
-                return Err(Error::argument(Self::NAME, format!("{what} is {value}"), "Give a number from 0 to 1"));
-            }
-        }
+        not_negative(Self::NAME, "momentum", self.momentum)?;
+        not_negative(Self::NAME, "dampening", self.dampening)?;
         if self.nesterov && (self.momentum == 0.0 || self.dampening != 0.0) {
             return Err(Error::argument(
                 Self::NAME,

@@ -3,7 +3,10 @@
 use osnova_autodiff::AutodiffDevice;
 use osnova_cpu::CpuDevice;
 use osnova_nn::{Module, Param};
-use osnova_optim::{Adam, AdamW, Norm, Optimizer, Schedule, Sgd, clip_by, clip_by_value, schedules};
+use osnova_optim::{
+    AdaGrad, Adafactor, Adam, AdamW, Lbfgs, Lion, NAdam, Norm, Optimizer, Plateau, RAdam, RmsProp, Schedule, Sgd,
+    WeightAverage, clip_by, clip_by_value, schedules,
+};
 use osnova_reference::ReferenceDevice;
 use osnova_tensor::{DType, Device, Gradients, HostData, Tensor};
 use safetensors::{Dtype, SafeTensors};
@@ -95,6 +98,48 @@ fn optimizer(case: &Value) -> Box<dyn Optimizer> {
                 .amsgrad(case["amsgrad"] == true)
                 .weight_decay(weight_decay),
         ),
+        "NAdam" => Box::new(
+            NAdam::new(learning_rate)
+                .betas(beta(0), beta(1))
+                .epsilon(number(case, "epsilon"))
+                .momentum_decay(number(case, "momentum_decay"))
+                .decoupled(case["decoupled_weight_decay"] == true)
+                .weight_decay(weight_decay),
+        ),
+        "RAdam" => Box::new(
+            RAdam::new(learning_rate)
+                .betas(beta(0), beta(1))
+                .epsilon(number(case, "epsilon"))
+                .decoupled(case["decoupled_weight_decay"] == true)
+                .weight_decay(weight_decay),
+        ),
+        "Adagrad" => Box::new(
+            AdaGrad::new(learning_rate)
+                .learning_rate_decay(number(case, "lr_decay"))
+                .initial_accumulator(number(case, "initial_accumulator_value"))
+                .epsilon(number(case, "epsilon"))
+                .weight_decay(weight_decay),
+        ),
+        "RMSprop" => Box::new(
+            RmsProp::new(learning_rate)
+                .decay(number(case, "alpha"))
+                .epsilon(number(case, "epsilon"))
+                .momentum(number(case, "momentum"))
+                .centred(case["centered"] == true)
+                .weight_decay(weight_decay),
+        ),
+        "Lion" => Box::new(Lion::new(learning_rate).betas(beta(0), beta(1)).weight_decay(weight_decay)),
+        "Adafactor" => {
+            let adafactor = Adafactor::new(learning_rate)
+                .decay_exponent(number(case, "beta2_decay"))
+                .parameter_epsilon(case["epsilon"][1].as_f64().unwrap())
+                .clipping(number(case, "d"))
+                .weight_decay(weight_decay);
+            Box::new(match case["epsilon"][0].as_f64() {
+                Some(epsilon) => adafactor.gradient_epsilon(epsilon),
+                None => adafactor,
+            })
+        }
         other => panic!("{other}"),
     }
 }
@@ -139,6 +184,122 @@ fn trajectories(plain: Device) {
             }
         }
         assert!(goldens.tensors.contains_key(&format!("{name}/after_50/bias")), "{name}");
+    }
+}
+
+fn rosenbrock(model: &Problem) -> osnova_tensor::Result<Tensor> {
+    let x = Tensor::concat(&[model.weight.reshape([-1])?, model.bias.tensor().clone()], 0)?;
+    let (here, next) = (x.slice(0, ..-1, 1)?, x.slice(0, 1.., 1)?);
+    let valley = ((next - here.square()?)?.square()? * 100.0)?;
+    (valley + (1.0 - here)?.square()?)?.sum(.., false)
+}
+
+#[test]
+fn lbfgs_equals_pytorch() {
+    let goldens = Goldens::load();
+    let device = Device::cpu().autodiff();
+    for (name, case) in goldens.of_kind("lbfgs") {
+        let parameter = |which: &str| Param::new(goldens.tensor(&format!("{name}/initial/{which}"), device)).unwrap();
+        let mut model = Problem { weight: parameter("weight"), bias: parameter("bias") };
+        let count = |name: &str| case[name].as_u64().unwrap() as usize;
+        let mut optimizer = Lbfgs::new(number(case, "learning_rate"))
+            .max_iterations(count("max_iterations"))
+            .history(count("history"))
+            .strong_wolfe(case["strong_wolfe"] == true);
+        // One iteration without line search needs no closure.
+        let plain = count("max_iterations") == 1;
+        let losses = goldens.tensor(&format!("{name}/losses"), Device::cpu()).to_vec::<f64>().unwrap();
+        let mut evaluations = 0;
+        for (step, expected) in losses.iter().enumerate() {
+            let loss = if plain {
+                evaluations += 1;
+                let loss = rosenbrock(&model).unwrap();
+                optimizer.step(&mut model, &loss.backward().unwrap()).unwrap();
+                loss.item().unwrap()
+            } else {
+                let evaluate = |model: &Problem| {
+                    evaluations += 1;
+                    rosenbrock(model)
+                };
+                optimizer.step_with(&mut model, evaluate).unwrap()
+            };
+            assert!((loss - expected).abs() <= 1e-5 * expected.abs(), "{name} at {step}: {loss} for {expected}");
+            for (which, parameter) in [("weight", &model.weight), ("bias", &model.bias)] {
+                let key = format!("{name}/after_{}/{which}", step + 1);
+                if goldens.tensors.contains_key(&key) {
+                    assert_close(&key, &parameter.value(), &goldens.tensor(&key, Device::cpu()));
+                }
+            }
+        }
+        assert_eq!(evaluations, count("evaluations"), "{name}");
+    }
+}
+
+#[test]
+fn averages_equal_pytorch() {
+    averages(Device::cpu());
+}
+
+#[test]
+fn averages_equal_pytorch_on_the_reference_device() {
+    averages(Device::reference());
+}
+
+fn averages(plain: Device) {
+    let goldens = Goldens::load();
+    for (name, case) in goldens.of_kind("average") {
+        let problem = case["problem"].as_str().unwrap();
+        let tensor = |group: &str, which: &str| goldens.tensor(&format!("{problem}/{group}/{which}"), plain);
+        let parameter = |which: &str| Param::new(tensor("initial", which)).unwrap();
+        let mut model = Problem { weight: parameter("weight"), bias: parameter("bias") };
+        let mut average = match case["decay"].as_f64() {
+            Some(decay) => WeightAverage::exponential(decay),
+            None => WeightAverage::equal(),
+        };
+        for step in 0..50 {
+            for (which, parameter) in [("weight", &mut model.weight), ("bias", &mut model.bias)] {
+                parameter.set_value(tensor("gradients", which).select(0, step).unwrap()).unwrap();
+            }
+            average.update(&model).unwrap();
+            for which in ["weight", "bias"] {
+                let key = format!("{name}/after_{}/{which}", step + 1);
+                if goldens.tensors.contains_key(&key) {
+                    assert_close(&key, average.state_dict().get(which).unwrap(), &goldens.tensor(&key, plain));
+                }
+            }
+        }
+        assert_eq!(average.updates(), 50);
+    }
+}
+
+#[test]
+fn plateaus_equal_pytorch() {
+    let goldens = Goldens::load();
+    for (name, case) in goldens.of_kind("plateau") {
+        let plateau = if case["mode"] == "min" { Plateau::minimize() } else { Plateau::maximize() };
+        let plateau = plateau
+            .factor(number(case, "factor"))
+            .patience(case["patience"].as_u64().unwrap())
+            .cooldown(case["cooldown"].as_u64().unwrap())
+            .minimum(number(case, "minimum"));
+        let threshold = number(case, "threshold");
+        let mut plateau = match case["threshold_mode"].as_str().unwrap() {
+            "rel" => plateau.relative_threshold(threshold),
+            _ => plateau.absolute_threshold(threshold),
+        };
+        plateau.check().unwrap();
+        let series = |which: &str| goldens.tensor(&format!("{name}/{which}"), Device::cpu()).to_vec::<f64>().unwrap();
+        let mut rate = number(case, "learning_rate");
+        for (step, (value, expected)) in series("values").into_iter().zip(series("learning_rates")).enumerate() {
+            if step == 30 {
+                // A break in the middle changes nothing.
+                let state = plateau.state();
+                plateau.load_state(Default::default());
+                plateau.load_state(state);
+            }
+            rate = plateau.observe(value, rate);
+            assert!((rate - expected).abs() <= 1e-12, "{name} at {step}: {rate} instead of {expected}");
+        }
     }
 }
 
@@ -226,6 +387,17 @@ fn schedule(case: &Value, learning_rate: f64) -> Option<Box<dyn Schedule>> {
             let start = case["milestones"][0].as_u64().unwrap();
             Box::new(schedules::Sequence::new(part("warm_up")).then(start, part("after")))
         }
+        "CyclicLR" => Box::new(schedules::Cyclic {
+            minimum: learning_rate,
+            maximum: number("maximum"),
+            rise: count("up"),
+            fall: count("down"),
+            cycle: match case["mode"].as_str().unwrap() {
+                "triangular" => schedules::Cycle::Equal,
+                "triangular2" => schedules::Cycle::Halving,
+                _ => schedules::Cycle::Exponential(number("gamma")),
+            },
+        }),
         "LambdaLR" => Box::new(schedules::warm_up_cosine(learning_rate, count("warm_up"), count("total"))),
         other => panic!("{other}"),
     })

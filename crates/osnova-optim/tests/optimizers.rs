@@ -5,8 +5,8 @@ use osnova_cpu::CpuDevice;
 use osnova_cpu::memory::{memory_statistics, reset_peak};
 use osnova_nn::{Forward, Linear, Module, Relu, Sequential};
 use osnova_optim::{
-    Adam, AdamW, Group, Norm, Optimizer, Schedule, Sgd, accumulate, clip_by, clip_by_norm, clip_by_value, schedules,
-    total_norm,
+    AdaGrad, Adafactor, Adam, AdamW, Group, Lbfgs, Lion, NAdam, Norm, Optimizer, RAdam, RmsProp, Schedule, Sgd,
+    accumulate, clip_by, clip_by_norm, clip_by_value, schedules, total_norm,
 };
 use osnova_tensor::{DType, Device, Error, Generator, Gradients, Result, Tensor};
 use proptest::prelude::*;
@@ -33,23 +33,37 @@ fn train(model: &mut Sequential, optimizer: &mut dyn Optimizer, steps: std::ops:
     }
 }
 
+#[derive(Module)]
+struct Point {
+    x: osnova_nn::Param,
+}
+
 fn values(model: &dyn Module) -> Vec<Vec<f32>> {
     model.parameters().iter().map(|parameter| parameter.to_vec::<f32>().unwrap()).collect()
 }
 
-fn all() -> [Box<dyn Optimizer>; 5] {
-    [
+fn all() -> Vec<Box<dyn Optimizer>> {
+    vec![
         Box::new(Sgd::new(0.2)),
         Box::new(Sgd::new(0.02).momentum(0.9).nesterov(true)),
         Box::new(Adam::new(0.01)),
         Box::new(AdamW::new(0.01)),
         Box::new(AdamW::new(0.01).amsgrad(true)),
+        Box::new(NAdam::new(0.01)),
+        Box::new(RAdam::new(0.03).betas(0.9, 0.99)),
+        Box::new(AdaGrad::new(0.1)),
+        Box::new(RmsProp::new(0.02)),
+        Box::new(RmsProp::new(0.003).momentum(0.9).centred(true)),
+        Box::new(Lion::new(0.003)),
+        Box::new(Adafactor::new(0.05)),
+        Box::new(Lbfgs::new(0.05).history(5)),
     ]
 }
 
 #[test]
 fn every_optimizer_learns() {
-    for mut optimizer in all() {
+    // LBFGS is for a loss that stays the same; see below.
+    for mut optimizer in all().into_iter().filter(|optimizer| optimizer.name() != "lbfgs") {
         let mut model = model(1, Device::cpu().autodiff());
         let before = loss(&model, 0).unwrap().item().unwrap();
         train(&mut model, &mut optimizer, 0..300);
@@ -162,22 +176,122 @@ fn groups_have_their_own_rate_and_decay() {
 }
 
 #[test]
+fn adafactor_keeps_rows_and_columns_of_matrices() {
+    let mut model = model(3, Device::cpu().autodiff());
+    let mut optimizer = Adafactor::new(0.01);
+    train(&mut model, &mut optimizer, 0..2);
+    let state = optimizer.state_dict();
+    let shapes: Vec<_> = state.tensors.iter().map(|(name, tensor)| (name, tensor.dims().to_vec())).collect();
+    assert_eq!(shapes[0], ("0.weight.row_second_moment", vec![8, 1]));
+    assert_eq!(shapes[1], ("0.weight.column_second_moment", vec![1, 3]));
+    assert_eq!(shapes[2], ("0.bias.second_moment", vec![8]));
+    let mut bad = state.clone();
+    bad.tensors.insert("0.weight.row_second_moment", Tensor::zeros([8, 3], DType::F32, Device::cpu()).unwrap());
+    let error = optimizer.load_state_dict(&model, &bad).unwrap_err().to_string();
+    assert!(error.contains("0.weight.row_second_moment has shape [8, 3] instead of [8, 1]"), "{error}");
+}
+
+#[test]
+fn lion_moves_every_weight_by_the_learning_rate() {
+    let mut model = model(3, Device::cpu().autodiff());
+    let before = values(&model);
+    train(&mut model, &mut Lion::new(0.25), 0..1);
+    for (before, after) in before.iter().flatten().zip(values(&model).iter().flatten()) {
+        let moved = (after - before).abs();
+        assert!(moved == 0.0 || (moved - 0.25).abs() < 1e-6, "{before} to {after}");
+    }
+}
+
+#[test]
+fn lbfgs_goes_on_bit_by_bit_and_refuses_what_does_not_fit() {
+    let device = Device::cpu().autodiff();
+    let mut first = model(2, device);
+    let optimizer = || Lbfgs::new(1.0).strong_wolfe(true).max_iterations(4).history(3);
+    let mut straight = optimizer();
+    let fixed = |model: &Sequential| loss(model, 0);
+    let start = straight.step_with(&mut first, fixed).unwrap();
+    straight.step_with(&mut first, fixed).unwrap();
+    let (weights, state) = (first.state_dict(), straight.state_dict());
+    let end = straight.step_with(&mut first, fixed).unwrap();
+    assert!(end < 0.5 * start, "{start} to {end}");
+
+    let (mut second, mut resumed) = (model(77, device), optimizer());
+    second.load_state_dict(&weights).unwrap();
+    resumed.load_state_dict(&second, &state).unwrap();
+    assert_eq!(resumed.step_with(&mut second, fixed).unwrap(), end);
+    assert_eq!(values(&first), values(&second));
+
+    let mut bad = state.clone();
+    bad.tensors.insert("stray", Tensor::zeros([2], DType::F32, device).unwrap());
+    bad.tensors.insert("steps.0", Tensor::zeros([2], DType::F32, device).unwrap());
+    let error = resumed.load_state_dict(&second, &bad).unwrap_err().to_string();
+    for part in ["unexpected stray", "steps.0 has shape [2] instead of [41]"] {
+        assert!(error.contains(part), "{error}");
+    }
+    // What it knows is of all trainable parameters.
+    second.parameters_mut()[0].freeze();
+    let error = resumed.step_with(&mut second, fixed).unwrap_err().to_string();
+    assert!(error.contains("41") && error.contains("17"), "{error}");
+}
+
+#[test]
+fn lbfgs_comes_back_when_the_loss_fails() {
+    let device = Device::cpu().autodiff();
+    let mut model = model(2, device);
+    let before = values(&model);
+    let mut calls = 0;
+    let failing = |model: &Sequential| {
+        calls += 1;
+        if calls == 3 { Err(Error::argument("loss", "no more data", "Add some")) } else { loss(model, 0) }
+    };
+    let mut optimizer = Lbfgs::new(10.0).strong_wolfe(true);
+    let error = optimizer.step_with(&mut model, failing).unwrap_err();
+    assert!(error.to_string().contains("no more data"), "{error}");
+    assert_eq!(values(&model), before);
+    assert!(optimizer.state_dict().steps.is_empty(), "nothing learned");
+    // Not a number at the start: there is no way down.
+    let nan = |model: &Sequential| loss(model, 0)? * f64::NAN;
+    let error = optimizer.step_with(&mut model, nan).unwrap_err();
+    assert!(error.to_string().contains("NaN"), "{error}");
+}
+
+#[test]
+fn half_precision_trains_with_every_optimizer() {
+    let device = Device::cpu().autodiff();
+    for mut optimizer in all().into_iter().filter(|optimizer| optimizer.name() != "lbfgs") {
+        let weight = Tensor::new([[3.0f32, -4.0], [2.0, 1.0]], device).unwrap().to_dtype(DType::BF16).unwrap();
+        let mut model = osnova_nn::Param::new(weight).map(|x| Point { x }).unwrap();
+        let length = |model: &Point| model.x.square().unwrap().sum(.., false).unwrap();
+        let before = length(&model).item().unwrap();
+        for _ in 0..20 {
+            let gradients = length(&model).backward().unwrap();
+            optimizer.step(&mut model, &gradients).unwrap();
+        }
+        let after = length(&model).item().unwrap();
+        assert!(after < before, "{optimizer:?}: {before} to {after}");
+        assert_eq!(model.x.dtype(), DType::BF16);
+    }
+}
+
+#[test]
 fn parameters_and_moments_are_updated_in_place() {
     let device = Device::cpu().autodiff();
-    let mut model = Linear::new(1024, 2048, &Generator::new(0), device).unwrap();
-    let bytes = 4 * model.parameter_count() as u64;
-    let mut optimizer = Adam::new(0.01);
-    let input = Tensor::ones([1, 1024], DType::F32, device).unwrap();
-    let gradients = |model: &Linear| model.forward(&input).unwrap().sum(.., false).unwrap().backward().unwrap();
-    let first = gradients(&model);
-    optimizer.step(&mut model, &first).unwrap();
-    let second = gradients(&model);
-    let before = memory_statistics().bytes_in_use as u64;
-    reset_peak();
-    optimizer.step(&mut model, &second).unwrap();
-    let peak = memory_statistics().peak_bytes_in_use as u64;
-    // Other tests of this process take some room of their own, but less than this model.
-    assert!(peak < before + bytes / 2, "{before} to {peak}, the parameters take {bytes}");
+    let formulas = ["adafactor", "lbfgs"];
+    for mut optimizer in all().into_iter().filter(|optimizer| !formulas.contains(&optimizer.name())) {
+        let mut model = Linear::new(1024, 2048, &Generator::new(0), device).unwrap();
+        let bytes = 4 * model.parameter_count() as u64;
+        let input = Tensor::ones([1, 1024], DType::F32, device).unwrap();
+        let gradients = |model: &Linear| model.forward(&input).unwrap().sum(.., false).unwrap().backward().unwrap();
+        let first = gradients(&model);
+        optimizer.step(&mut model, &first).unwrap();
+        let second = gradients(&model);
+        let before = memory_statistics().bytes_in_use as u64;
+        reset_peak();
+        optimizer.step(&mut model, &second).unwrap();
+        let peak = memory_statistics().peak_bytes_in_use as u64;
+        // Other tests of this process take some room of their own, but less than this model.
+        assert!(peak < before + bytes / 2, "{}: {before} to {peak}, the parameters take {bytes}", optimizer.name());
+    }
 }
 
 #[test]
@@ -202,7 +316,7 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() {
     let mut model = model(8, device);
     let before = values(&model);
     let gradients = loss(&model, 0).unwrap().backward().unwrap();
-    let refused: [Box<dyn Optimizer>; 9] = [
+    let refused: [Box<dyn Optimizer>; 21] = [
         Box::new(Sgd::new(f64::NAN)),
         Box::new(Sgd::new(-0.1)),
         Box::new(Adam::new(f64::INFINITY)),
@@ -212,6 +326,19 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() {
         Box::new(Sgd::new(0.1).nesterov(true)),
         Box::new(Sgd::new(0.1).momentum(-0.5)),
         Box::new(Sgd::new(0.1).group(Group::new(|_| true).learning_rate_factor(f64::NAN))),
+        Box::new(NAdam::new(0.1).betas(0.9, 1.0)),
+        Box::new(NAdam::new(0.1).momentum_decay(-1.0)),
+        Box::new(RAdam::new(0.1).epsilon(f64::NAN)),
+        Box::new(AdaGrad::new(0.1).initial_accumulator(-1.0)),
+        Box::new(AdaGrad::new(0.1).learning_rate_decay(-1.0)),
+        Box::new(RmsProp::new(0.1).decay(1.5)),
+        Box::new(RmsProp::new(0.1).momentum(f64::INFINITY)),
+        Box::new(Lion::new(0.1).betas(-0.1, 0.9)),
+        Box::new(Adafactor::new(0.1).decay_exponent(0.5)),
+        Box::new(Adafactor::new(0.1).clipping(0.5)),
+        Box::new(Lbfgs::new(0.1).gradient_tolerance(f64::NAN)),
+        // It cannot search with one gradient.
+        Box::new(Lbfgs::new(0.1).strong_wolfe(true)),
     ];
     for mut optimizer in refused {
         let error = optimizer.step(&mut model, &gradients).unwrap_err();
@@ -239,15 +366,11 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn a_rate_over_the_limit_diverges_and_one_below_converges() {
+fn textbook_2_a_rate_over_the_limit_diverges_and_one_below_converges() {
     // f = x² has curvature 2: gradient descent is stable up to a learning rate of 1.
     let device = Device::cpu().autodiff();
     for (learning_rate, stable) in [(0.1, true), (0.95, true), (1.05, false)] {
         let mut x = osnova_nn::Param::new(Tensor::new([3.0, 4.0], device).unwrap()).unwrap();
-        #[derive(Module)]
-        struct Point {
-            x: osnova_nn::Param,
-        }
         let gradients = x.square().unwrap().sum(.., false).unwrap().backward().unwrap();
         assert_eq!(
             gradients.get(&x).unwrap().to_vec::<f64>().unwrap(),
@@ -302,7 +425,12 @@ proptest! {
 
     #[test]
     fn schedules_stay_between_their_bounds(step in 0..5000_u64, steps in 1..1000_u64, rate in 1e-5..10.0_f64) {
-        let bounded: [Box<dyn Schedule>; 9] = [
+        let (minimum, maximum) = (0.1 * rate, rate);
+        let cyclic = |cycle| schedules::Cyclic { minimum, maximum, rise: steps, fall: steps / 2, cycle };
+        let bounded: [Box<dyn Schedule>; 12] = [
+            Box::new(cyclic(schedules::Cycle::Equal)),
+            Box::new(cyclic(schedules::Cycle::Halving)),
+            Box::new(cyclic(schedules::Cycle::Exponential(0.99))),
             Box::new(schedules::Constant { learning_rate: rate }),
             Box::new(schedules::Step { learning_rate: rate, size: steps, gamma: 0.5 }),
             Box::new(schedules::MultiStep { learning_rate: rate, milestones: vec![steps, 2 * steps], gamma: 0.1 }),
@@ -322,7 +450,10 @@ proptest! {
 
 #[test]
 fn schedules_survive_degenerate_settings() {
-    let degenerate: [Box<dyn Schedule>; 5] = [
+    let cycle = schedules::Cycle::Halving;
+    let degenerate: [Box<dyn Schedule>; 7] = [
+        Box::new(schedules::Cyclic { minimum: 0.0, maximum: 0.1, rise: 0, fall: 0, cycle }),
+        Box::new(schedules::Cyclic { minimum: 0.0, maximum: 0.1, rise: u64::MAX, fall: 3, cycle }),
         Box::new(schedules::Step { learning_rate: 0.1, size: 0, gamma: 0.5 }),
         Box::new(schedules::Linear { learning_rate: 0.1, start_factor: 0.0, end_factor: 1.0, steps: 0 }),
         Box::new(schedules::CosineRestarts { learning_rate: 0.1, minimum: 0.0, steps: 0, factor: 0 }),

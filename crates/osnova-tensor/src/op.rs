@@ -463,6 +463,62 @@ pub enum Optimize {
         /// Divide by the largest second moment so far.
         amsgrad: bool,
     },
+    /// Adam's moments with a step of another shape: NAdam (Dozat 2016) and RAdam (Liu et al. 2020). Inputs: `[scalars:
+    /// [5], (parameter, gradient, m, v)…]`, with scalars = (learning rate, a, b, c, d). Outputs: `[(parameter, m,
+    /// v)…]`.
+    ///
+    /// m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²; p ← p − (a·g + b·m) / (c·√v + d).
+    Moments {
+        /// Decay of the first moment.
+        beta1: Real,
+        /// Decay of the second moment.
+        beta2: Real,
+        /// Added to the gradient, or, if decoupled, p ← p·(1 − learning_rate·weight_decay) first.
+        weight_decay: Real,
+        /// Whether weight decay acts on the parameters and not through the gradient.
+        decoupled: bool,
+    },
+    /// AdaGrad (Duchi, Hazan & Singer 2011). Inputs: `[scalars: [1], (parameter, gradient, v)…]`, with scalars =
+    /// (learning rate). Outputs: `[(parameter, v)…]`.
+    ///
+    /// g ← g + weight_decay·p; v ← v + g²; p ← p − learning_rate · g / (√v + ε).
+    AdaGrad {
+        /// Added to the denominator.
+        epsilon: Real,
+        /// L2 penalty, added to the gradient.
+        weight_decay: Real,
+    },
+    /// RMSprop (Tieleman & Hinton 2012; centred: Graves 2013). Inputs: `[scalars: [1], (parameter, gradient, v, mean if
+    /// centred, velocity if momentum ≠ 0)…]`, with scalars = (learning rate). Outputs: `[(parameter, v, mean,
+    /// velocity)…]`.
+    ///
+    /// g ← g + weight_decay·p; v ← decay·v + (1−decay)g²; mean ← decay·mean + (1−decay)g; s ← g / (√(v − mean²) + ε),
+    /// without mean unless centred; velocity ← momentum·velocity + s; p ← p − learning_rate·velocity, or ·s without
+    /// momentum.
+    RmsProp {
+        /// The share of the old averages that stays.
+        decay: Real,
+        /// Added to the denominator.
+        epsilon: Real,
+        /// The share of the old velocity that stays; 0 for none, and then there is no velocity.
+        momentum: Real,
+        /// Divide by the deviation instead of the root of the mean square.
+        centred: bool,
+        /// L2 penalty, added to the gradient.
+        weight_decay: Real,
+    },
+    /// Lion (Chen et al. 2023). Inputs: `[scalars: [1], (parameter, gradient, m)…]`, with scalars = (learning rate).
+    /// Outputs: `[(parameter, m)…]`.
+    ///
+    /// p ← p·(1 − learning_rate·weight_decay) − learning_rate · sign(β₁m + (1−β₁)g); m ← β₂m + (1−β₂)g.
+    Lion {
+        /// The share of the momentum in the step.
+        beta1: Real,
+        /// The share of the momentum that stays.
+        beta2: Real,
+        /// The share of the parameters that goes, times the learning rate.
+        weight_decay: Real,
+    },
 }
 
 impl Optimize {
@@ -471,6 +527,8 @@ impl Optimize {
         match self {
             Self::Sgd { .. } => 2,
             Self::Adam { .. } => 3,
+            Self::Moments { .. } => 5,
+            Self::AdaGrad { .. } | Self::RmsProp { .. } | Self::Lion { .. } => 1,
         }
     }
 
@@ -479,6 +537,9 @@ impl Optimize {
         match self {
             Self::Sgd { momentum, .. } => usize::from(momentum.get() != 0.0),
             Self::Adam { amsgrad, .. } => 2 + usize::from(*amsgrad),
+            Self::Moments { .. } => 2,
+            Self::AdaGrad { .. } | Self::Lion { .. } => 1,
+            Self::RmsProp { centred, momentum, .. } => 1 + usize::from(*centred) + usize::from(momentum.get() != 0.0),
         }
     }
 }
@@ -530,6 +591,10 @@ impl Op {
             Self::Optimize(Optimize::Sgd { .. }) => "sgd",
             Self::Optimize(Optimize::Adam { decoupled: false, .. }) => "adam",
             Self::Optimize(Optimize::Adam { decoupled: true, .. }) => "adamw",
+            Self::Optimize(Optimize::Moments { .. }) => "moments",
+            Self::Optimize(Optimize::AdaGrad { .. }) => "adagrad",
+            Self::Optimize(Optimize::RmsProp { .. }) => "rmsprop",
+            Self::Optimize(Optimize::Lion { .. }) => "lion",
             Self::Custom(custom) => custom.name(),
         }
     }

@@ -132,6 +132,15 @@ pub trait Callback: Any + Send {
         Ok(())
     }
 
+    /// The batches of an epoch are done and its validation begins. What is changed in the model here is validated.
+    ///
+    /// # Errors
+    /// Any: they end training.
+    fn on_validation_start(&mut self, context: &mut Context<'_>) -> Result<()> {
+        let _ = context;
+        Ok(())
+    }
+
     /// An epoch has ended, validation included.
     ///
     /// # Errors

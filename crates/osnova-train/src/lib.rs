@@ -5,7 +5,7 @@
 //! |---|---|
 //! | the loop | [`Trainer`] |
 //! | what is learned: forward pass, loss, metrics | [`TrainingStep`]; ready-made [`Classification`], [`Regression`] |
-//! | what looks on or steps in | [`Callback`]; [`ProgressBar`], [`EarlyStopping`], [`ModelCheckpoint`], [`LearningRateMonitor`], [`HistoryWriter`] |
+//! | what looks on or steps in | [`Callback`]; [`ProgressBar`], [`EarlyStopping`], [`ModelCheckpoint`], [`LearningRateMonitor`], [`HistoryWriter`], [`ReduceOnPlateau`], [`WeightAveraging`] |
 //! | scores of a trained model | [`evaluate`], [`predict`], [`predict_classes`], [`metrics`] |
 //! | scores of a recipe | [`cross_validate`] |
 //! | the record of a run | [`History`], [`Manifest`] |
@@ -39,7 +39,9 @@ mod task;
 mod trainer;
 
 pub use callback::{Callback, CallbackState, Context, Progress, Stage};
-pub use callbacks::{EarlyStopping, HistoryWriter, LearningRateMonitor, ModelCheckpoint, ProgressBar};
+pub use callbacks::{
+    EarlyStopping, HistoryWriter, LearningRateMonitor, ModelCheckpoint, ProgressBar, ReduceOnPlateau, WeightAveraging,
+};
 pub use cross_validation::{CrossValidation, Fold, cross_validate};
 pub use error::{Result, TrainError};
 pub use history::{EpochRecord, History};

@@ -6,7 +6,7 @@ use crate::diagnose::{self, Positions};
 use crate::means::Means;
 use crate::resume::Saved;
 use crate::task::{StepOutput, TrainingStep};
-use crate::{EpochRecord, History, Result, TrainError};
+use crate::{EpochRecord, History, ReduceOnPlateau, Result, TrainError};
 use osnova_checkpoint::Checkpoint;
 use osnova_data::{DataLoader, LoaderState, TensorBatch};
 use osnova_nn::Module;
@@ -134,6 +134,13 @@ impl Trainer {
     {
         let device = recording_device(model)?.without_recording();
         require_batches("Trainer::fit", "training", train)?;
+        if self.schedule.is_some() && self.find_callback::<ReduceOnPlateau>().is_some() {
+            return Err(TrainError::argument(
+                "Trainer::fit",
+                "a schedule sets the learning rate before every step, so ReduceOnPlateau would lower it in vain",
+                "Leave out one of both",
+            ));
+        }
         let mut run = Run::new(self.max_epochs, train);
         if let Some(checkpoint) = self.resume.take() {
             Saved::restore(&checkpoint, &mut run, &mut self.callbacks, model, optimizer, train)?;
@@ -151,6 +158,7 @@ impl Trainer {
             self.train_epoch(&mut run, task, model, optimizer, train, device)?;
             let mut metrics = run.means.finish("train_")?;
             if let Some(validation) = validation.as_deref_mut() {
+                self.tell(&mut run, model, optimizer, |callback, context| callback.on_validation_start(context))?;
                 metrics.extend(self.validate(&run, task, model, validation)?);
             }
             let Progress { epoch, step, learning_rate, .. } = run.progress;

@@ -7,12 +7,12 @@ use osnova_data::{
     ArrayDataset, DataLoader, SplitOptions, StandardScaler, TensorBatch, Transform, digits, train_validation_test_split,
 };
 use osnova_nn::{Dropout, Linear, Module, Relu, Sequential};
-use osnova_optim::{AdamW, Optimizer, Sgd, schedules::warm_up_cosine};
+use osnova_optim::{AdamW, Optimizer, Plateau, RmsProp, Sgd, WeightAverage, schedules::warm_up_cosine};
 use osnova_tensor::{Device, Generator, Tensor};
 use osnova_train::{
     Callback, Classification, Context, EarlyStopping, Goal, History, HistoryWriter, LearningRateMonitor,
-    ModelCheckpoint, ProgressBar, Regression, Result, StepOutput, TrainError, Trainer, TrainingStep, evaluate, predict,
-    predict_classes,
+    ModelCheckpoint, ProgressBar, ReduceOnPlateau, Regression, Result, StepOutput, TrainError, Trainer, TrainingStep,
+    WeightAveraging, evaluate, predict, predict_classes,
 };
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -539,4 +539,145 @@ fn memory_is_flat_over_a_thousand_steps() {
         .callback(Memory { warm: None, after: after.clone() });
     trainer.fit(&mut Classification, &mut model, &mut AdamW::new(1e-3), &mut train, Some(&mut validation)).unwrap();
     assert_eq!(*after.lock().unwrap(), Some(0));
+}
+
+#[test]
+fn a_plateau_lowers_the_learning_rate_and_resumes_exactly() {
+    let _turn = turn();
+    let device = Device::cpu().autodiff();
+    let directory = tempfile::tempdir().unwrap();
+    // An epoch must be better by a tenth, or the learning rate is halved; the averages of the weights resume beside it.
+    let fit = |epochs: usize, resume: Option<osnova_checkpoint::Checkpoint>, path: &str| {
+        let plateau = Plateau::minimize().factor(0.5).patience(0).relative_threshold(0.1).minimum(1e-3);
+        let checkpoints = ModelCheckpoint::new(directory.path().join(path)).unwrap();
+        let trainer = Trainer::new(epochs)
+            .callback(ReduceOnPlateau::new("validation_loss", plateau))
+            .callback(checkpoints)
+            .callback(WeightAveraging::each_step(WeightAverage::exponential(0.9).warm_up(true)));
+        let mut trainer = if let Some(checkpoint) = resume { trainer.resume(checkpoint) } else { trainer };
+        let mut model = mlp(5, device);
+        let (mut train, mut validation) = loaders(5);
+        let mut optimizer = RmsProp::new(0.01);
+        let history =
+            trainer.fit(&mut Classification, &mut model, &mut optimizer, &mut train, Some(&mut validation)).unwrap();
+        (history, weights(&model))
+    };
+    let (whole, end) = fit(8, None, "whole");
+    let rates: Vec<f64> = whole.epochs.iter().map(|record| record.learning_rate).collect();
+    let losses = whole.series("validation_loss");
+    let mut expected = vec![0.01_f64];
+    let mut best = f64::INFINITY;
+    for &loss in &losses[..7] {
+        let last = expected[expected.len() - 1];
+        if loss < 0.9 * best {
+            best = loss;
+            expected.push(last);
+        } else {
+            expected.push((last / 2.0).max(1e-3));
+        }
+    }
+    assert_eq!(rates, expected, "{losses:?}");
+    assert!(rates[7] < 0.01, "{rates:?}");
+
+    fit(4, None, "part");
+    let checkpoint = CheckpointDirectory::create(directory.path().join("part")).unwrap().load_latest().unwrap();
+    let (resumed, again) = fit(8, checkpoint, "part");
+    assert_eq!(outcome(&whole), outcome(&resumed));
+    assert!(end == again, "weights differ after a break");
+}
+
+#[test]
+fn a_plateau_beside_a_schedule_is_refused() {
+    let _turn = turn();
+    let (mut train, mut validation) = loaders(0);
+    let mut trainer = trainer(1).callback(ReduceOnPlateau::new("validation_loss", Plateau::minimize()));
+    let mut model = mlp(0, Device::cpu().autodiff());
+    let error = trainer
+        .fit(&mut Classification, &mut model, &mut Sgd::new(0.1), &mut train, Some(&mut validation))
+        .unwrap_err();
+    assert!(error.to_string().contains("in vain"), "{error}");
+}
+
+/// Notes the model's weights after every step.
+#[derive(Default)]
+struct Weights(Vec<Vec<f64>>);
+
+fn numbers(model: &dyn Module) -> Vec<f64> {
+    model.state_dict().iter().flat_map(|(_, tensor)| tensor.to_host().unwrap().to_f64()).collect()
+}
+
+impl Callback for Weights {
+    fn on_step_end(&mut self, context: &mut Context<'_>) -> Result<()> {
+        self.0.push(numbers(context.model));
+        Ok(())
+    }
+}
+
+#[test]
+fn averages_of_the_weights_are_validated_and_kept_and_do_not_disturb_training() {
+    let _turn = turn();
+    let device = Device::cpu().autodiff();
+    let fit = |averaging: Option<WeightAveraging>, stopping: bool| {
+        let mut trainer = Trainer::new(3).callback(Weights::default());
+        if stopping {
+            trainer = trainer.callback(EarlyStopping::minimize("validation_loss"));
+        }
+        if let Some(averaging) = averaging {
+            trainer = trainer.callback(averaging);
+        }
+        let mut model = Linear::new(2, 1, &Generator::new(1), device).unwrap();
+        let mut train = DataLoader::new(line(40), 10).unwrap();
+        let mut validation = DataLoader::new(line(20), 20).unwrap();
+        let history =
+            trainer.fit(&mut Regression, &mut model, &mut Sgd::new(0.1), &mut train, Some(&mut validation)).unwrap();
+        let steps = trainer.find_callback::<Weights>().unwrap().0.clone();
+        let loss = evaluate(&mut Regression, &model, &mut validation).unwrap()["loss"];
+        (history, steps, numbers(&model), loss)
+    };
+    let (plain, steps, ..) = fit(None, false);
+    // The mean of the weights at the end of epochs 2 and 3.
+    let equal = || WeightAveraging::each_epoch(WeightAverage::equal()).from_epoch(2);
+    let (history, same, end, loss) = fit(Some(equal()), false);
+    assert_eq!(steps, same, "training itself goes on as without");
+    for ((&end, second), third) in end.iter().zip(&steps[7]).zip(&steps[11]) {
+        assert!((end - (second + third) / 2.0).abs() < 1e-6);
+    }
+    let losses = history.series("validation_loss");
+    assert_eq!(losses[..2], plain.series("validation_loss")[..2], "one set of weights is its own mean");
+    assert_eq!(losses[2], loss);
+    assert_ne!(losses[2], plain.series("validation_loss")[2]);
+    // What is restored is what was validated.
+    let averaging = WeightAveraging::each_step(WeightAverage::exponential(0.9));
+    let (history, same, _, loss) = fit(Some(averaging), true);
+    assert_eq!(steps, same);
+    assert_eq!(history.series("validation_loss")[history.restored_epoch.unwrap() - 1], loss);
+}
+
+#[test]
+fn textbook_2_ten_thousand_examples_at_batch_100_make_100_iterations() {
+    let _turn = turn();
+    let mut train = DataLoader::new(line(10_000), 100).unwrap();
+    let mut model = Linear::new(2, 1, &Generator::new(1), Device::cpu().autodiff()).unwrap();
+    let history = Trainer::new(2).fit(&mut Regression, &mut model, &mut Sgd::new(0.1), &mut train, None).unwrap();
+    assert_eq!(history.epochs.iter().map(|epoch| epoch.step).collect::<Vec<_>>(), [100, 200]);
+    // Full-batch descent makes one, stochastic descent 10,000.
+    assert_eq!(DataLoader::new(line(10_000), 10_000).unwrap().batch_count(), 1);
+    assert_eq!(DataLoader::new(line(10_000), 1).unwrap().batch_count(), 10_000);
+}
+
+#[test]
+fn textbook_2_a_rate_over_the_stability_limit_is_reported_and_a_small_one_is_slow() {
+    let _turn = turn();
+    let fit = |learning_rate: f64| {
+        let mut train = DataLoader::new(line(100), 100).unwrap();
+        let mut model = Linear::new(2, 1, &Generator::new(1), Device::cpu().autodiff()).unwrap();
+        Trainer::new(200).fit(&mut Regression, &mut model, &mut Sgd::new(learning_rate), &mut train, None)
+    };
+    let last = |learning_rate| fit(learning_rate).unwrap().series("train_loss")[199];
+    // The largest curvature of this loss is 2 (of the bias; the features' are below 1): stable up to 1.
+    let (good, slow) = (last(0.5), last(1e-3));
+    assert!(good < 1e-6 && slow > 0.5, "{good}, {slow}");
+    let error = fit(1.5).unwrap_err();
+    assert!(matches!(error, TrainError::NotFinite { .. }), "{error}");
+    assert!(error.to_string().contains("Lower the learning rate"), "{error}");
 }

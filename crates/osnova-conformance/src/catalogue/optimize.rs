@@ -29,6 +29,60 @@ fn adam(decoupled: bool) -> BoxedStrategy<Optimize> {
         .boxed()
 }
 
+fn moments() -> BoxedStrategy<Optimize> {
+    any::<[bool; 2]>()
+        .prop_map(|[decay, decoupled]| Optimize::Moments {
+            beta1: Real::new(0.9),
+            beta2: Real::new(0.99),
+            weight_decay: Real::new(if decay { 0.1 } else { 0.0 }),
+            decoupled,
+        })
+        .boxed()
+}
+
+fn adagrad() -> BoxedStrategy<Optimize> {
+    any::<bool>()
+        .prop_map(|decay| Optimize::AdaGrad {
+            epsilon: Real::new(1e-3),
+            weight_decay: Real::new(if decay { 0.1 } else { 0.0 }),
+        })
+        .boxed()
+}
+
+fn rmsprop() -> BoxedStrategy<Optimize> {
+    any::<[bool; 3]>()
+        .prop_map(|[momentum, centred, decay]| Optimize::RmsProp {
+            decay: Real::new(0.9),
+            epsilon: Real::new(1e-3),
+            momentum: Real::new(if momentum { 0.9 } else { 0.0 }),
+            centred,
+            weight_decay: Real::new(if decay { 0.1 } else { 0.0 }),
+        })
+        .boxed()
+}
+
+fn lion() -> BoxedStrategy<Optimize> {
+    any::<bool>()
+        .prop_map(|decay| Optimize::Lion {
+            beta1: Real::new(0.9),
+            beta2: Real::new(0.99),
+            weight_decay: Real::new(if decay { 0.1 } else { 0.0 }),
+        })
+        .boxed()
+}
+
+/// Velocities and means of either sign, means of squares above 0. A mean square that a mean is taken from stays well
+/// above its square.
+fn state(attributes: &Optimize, index: usize) -> Values {
+    match (attributes, index) {
+        (Optimize::RmsProp { centred: true, .. }, 0) => Values::Between(2.0, 3.0),
+        (Optimize::RmsProp { centred: true, .. }, 1) => Values::Between(-0.5, 0.5),
+        (Optimize::AdaGrad { .. } | Optimize::RmsProp { .. }, 0) => Values::Between(0.1, 2.0),
+        (Optimize::RmsProp { .. }, _) | (_, 0) => Values::Between(-1.0, 1.0),
+        _ => Values::Between(0.1, 2.0),
+    }
+}
+
 pub(super) fn optimize(draw: &Draw) -> Vec<Entry> {
     let scalars = [DType::F32, DType::F64].into_iter().find(|dtype| draw.dtypes.contains(dtype));
     // An update is never differentiated: it happens after the backward pass.
@@ -41,15 +95,22 @@ pub(super) fn optimize(draw: &Draw) -> Vec<Entry> {
                 for dims in shapes {
                     parts.push((dims.clone(), dtype, Values::Between(-2.0, 2.0)));
                     parts.push((dims.clone(), dtype, Values::Between(-2.0, 2.0)));
-                    // The first state is a velocity or mean, the others are means of squares: positive.
-                    for state in 0..attributes.states() {
-                        let values = if state == 0 { Values::Between(-1.0, 1.0) } else { Values::Between(0.1, 2.0) };
-                        parts.push((dims.clone(), dtype, values));
+                    for index in 0..attributes.states() {
+                        parts.push((dims.clone(), dtype, state(&attributes, index)));
                     }
                 }
                 case(Op::Optimize(attributes), parts)
             });
         Some((name.to_string(), cases.boxed()))
     };
-    [entry("sgd", sgd()), entry("adam", adam(false)), entry("adamw", adam(true))].into_iter().flatten().collect()
+    let kinds = [
+        ("sgd", sgd()),
+        ("adam", adam(false)),
+        ("adamw", adam(true)),
+        ("moments", moments()),
+        ("adagrad", adagrad()),
+        ("rmsprop", rmsprop()),
+        ("lion", lion()),
+    ];
+    kinds.into_iter().filter_map(|(name, attributes)| entry(name, attributes)).collect()
 }

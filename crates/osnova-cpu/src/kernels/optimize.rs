@@ -44,7 +44,107 @@ struct DescentStep<T> {
     nesterov: bool,
 }
 
+/// The numbers of a step along Adam's moments that are the same for every element.
+#[derive(Clone, Copy)]
+struct MomentsStep<T> {
+    beta1: T,
+    beta2: T,
+    /// Added to the gradient, times the parameter.
+    penalty: T,
+    /// What the parameter is multiplied by first.
+    shrink: T,
+    /// What the gradient and the first moment enter the step with.
+    direction: [T; 2],
+    /// What √v is multiplied by, and what is added to it.
+    size: [T; 2],
+}
+
+/// The numbers of a step of AdaGrad or RMSprop that are the same for every element.
+#[derive(Clone, Copy)]
+struct ScaledStep<T> {
+    learning_rate: T,
+    /// The share of the averages that stays, and that of the new value.
+    shares: [T; 2],
+    epsilon: T,
+    momentum: T,
+    penalty: T,
+}
+
+/// The numbers of a step of Lion that are the same for every element.
+#[derive(Clone, Copy)]
+struct SignStep<T> {
+    learning_rate: T,
+    beta1: T,
+    beta2: T,
+    shrink: T,
+}
+
+/// The mean square after one more gradient.
+#[inline(always)]
+fn mean_square<T: Float>(v: T, g: T, with: ScaledStep<T>) -> T {
+    with.shares[0] * v + with.shares[1] * g * g
+}
+
 simd_dispatch! {
+    fn moments[S]<T>(parameter: &mut [T], gradient: &[T], first: &mut [T], second: &mut [T], with: MomentsStep<T>) where [T: Float] {
+        for (((p, &g), m), v) in parameter.iter_mut().zip(gradient).zip(first).zip(second) {
+            let value = *p * with.shrink;
+            let g = g + with.penalty * value;
+            *m = with.beta1 * *m + (T::ONE - with.beta1) * g;
+            *v = with.beta2 * *v + (T::ONE - with.beta2) * g * g;
+            let direction = with.direction[0] * g + with.direction[1] * *m;
+            *p = value - direction / (v.sqrt::<S>() * with.size[0] + with.size[1]);
+        }
+    }
+
+    fn scale[S]<T>(parameter: &mut [T], gradient: &[T], second: &mut [T], with: ScaledStep<T>) where [T: Float] {
+        for ((p, &g), v) in parameter.iter_mut().zip(gradient).zip(second) {
+            let g = g + with.penalty * *p;
+            *v = mean_square(*v, g, with);
+            *p = *p - with.learning_rate * (g / (v.sqrt::<S>() + with.epsilon));
+        }
+    }
+
+    fn scale_with_momentum[S]<T>(parameter: &mut [T], gradient: &[T], second: &mut [T], velocity: &mut [T], with: ScaledStep<T>) where [T: Float] {
+        for (((p, &g), v), b) in parameter.iter_mut().zip(gradient).zip(second).zip(velocity) {
+            let g = g + with.penalty * *p;
+            *v = mean_square(*v, g, with);
+            *b = with.momentum * *b + g / (v.sqrt::<S>() + with.epsilon);
+            *p = *p - with.learning_rate * *b;
+        }
+    }
+
+    fn scale_centred[S]<T>(parameter: &mut [T], gradient: &[T], second: &mut [T], mean: &mut [T], with: ScaledStep<T>) where [T: Float] {
+        for (((p, &g), v), m) in parameter.iter_mut().zip(gradient).zip(second).zip(mean) {
+            let g = g + with.penalty * *p;
+            *v = mean_square(*v, g, with);
+            *m = with.shares[0] * *m + with.shares[1] * g;
+            // Rounding may leave a variance below 0.
+            let spread = (*v - *m * *m).positive().sqrt::<S>();
+            *p = *p - with.learning_rate * (g / (spread + with.epsilon));
+        }
+    }
+
+    fn scale_centred_with_momentum[S]<T>(parameter: &mut [T], gradient: &[T], states: [&mut [T]; 3], with: ScaledStep<T>) where [T: Float] {
+        let [second, mean, velocity] = states;
+        for ((((p, &g), v), m), b) in parameter.iter_mut().zip(gradient).zip(second).zip(mean).zip(velocity) {
+            let g = g + with.penalty * *p;
+            *v = mean_square(*v, g, with);
+            *m = with.shares[0] * *m + with.shares[1] * g;
+            let spread = (*v - *m * *m).positive().sqrt::<S>();
+            *b = with.momentum * *b + g / (spread + with.epsilon);
+            *p = *p - with.learning_rate * *b;
+        }
+    }
+
+    fn step_by_sign[S]<T>(parameter: &mut [T], gradient: &[T], first: &mut [T], with: SignStep<T>) where [T: Float] {
+        for ((p, &g), m) in parameter.iter_mut().zip(gradient).zip(first) {
+            let direction = (with.beta1 * *m + (T::ONE - with.beta1) * g).sign();
+            *p = *p * with.shrink - with.learning_rate * direction;
+            *m = with.beta2 * *m + (T::ONE - with.beta2) * g;
+        }
+    }
+
     fn adam[S]<T>(parameter: &mut [T], gradient: &[T], first: &mut [T], second: &mut [T], with: AdamStep<T>) where [T: Float] {
         for (((p, &g), m), v) in parameter.iter_mut().zip(gradient).zip(first).zip(second) {
             let value = *p * with.shrink;
@@ -80,6 +180,19 @@ simd_dispatch! {
             *p = *p - with.learning_rate * direction;
         }
     }
+}
+
+/// Whether there is a kernel for this kind of update.
+pub(crate) fn knows(attributes: &Optimize) -> bool {
+    matches!(
+        attributes,
+        Optimize::Sgd { .. }
+            | Optimize::Adam { .. }
+            | Optimize::Moments { .. }
+            | Optimize::AdaGrad { .. }
+            | Optimize::RmsProp { .. }
+            | Optimize::Lion { .. }
+    )
 }
 
 /// The update; `None` for dtypes without a kernel.
@@ -168,6 +281,65 @@ fn update<T: Float>(parallel: &Parallel, device: Device, attributes: &Optimize, 
                 } else {
                     adam(piece.parameter, piece.gradient, first, second, with);
                 }
+            });
+        }
+        Optimize::Moments { beta1, beta2, weight_decay, decoupled } => {
+            let decay = weight_decay.get();
+            let with = MomentsStep {
+                beta1: number(beta1.get()),
+                beta2: number(beta2.get()),
+                penalty: number(if decoupled { 0.0 } else { decay }),
+                shrink: number(if decoupled { 1.0 - scalar(0) * decay } else { 1.0 }),
+                direction: [number(scalar(1)), number(scalar(2))],
+                size: [number(scalar(3)), number(scalar(4))],
+            };
+            parallel.items(pieces, 1.0 * total as f64, |piece| {
+                let [first, second, _] = piece.states;
+                moments(piece.parameter, piece.gradient, first, second, with);
+            });
+        }
+        Optimize::AdaGrad { epsilon, weight_decay } => {
+            let with = ScaledStep {
+                learning_rate: number(scalar(0)),
+                shares: [T::ONE, T::ONE],
+                epsilon: number(epsilon.get()),
+                momentum: T::ZERO,
+                penalty: number(weight_decay.get()),
+            };
+            parallel.items(pieces, 0.8 * total as f64, |piece| {
+                let [second, ..] = piece.states;
+                scale(piece.parameter, piece.gradient, second, with);
+            });
+        }
+        Optimize::RmsProp { decay, epsilon, momentum, centred, weight_decay } => {
+            let with = ScaledStep {
+                learning_rate: number(scalar(0)),
+                shares: [number(decay.get()), number(1.0 - decay.get())],
+                epsilon: number(epsilon.get()),
+                momentum: number(momentum.get()),
+                penalty: number(weight_decay.get()),
+            };
+            parallel.items(pieces, 1.0 * total as f64, |Piece { parameter, gradient, states }| {
+                match (centred, momentum.get() != 0.0, states) {
+                    (false, false, [second, ..]) => scale(parameter, gradient, second, with),
+                    (false, true, [second, velocity, _]) => {
+                        scale_with_momentum(parameter, gradient, second, velocity, with);
+                    }
+                    (true, false, [second, mean, _]) => scale_centred(parameter, gradient, second, mean, with),
+                    (true, true, states) => scale_centred_with_momentum(parameter, gradient, states, with),
+                }
+            });
+        }
+        Optimize::Lion { beta1, beta2, weight_decay } => {
+            let with = SignStep {
+                learning_rate: number(scalar(0)),
+                beta1: number(beta1.get()),
+                beta2: number(beta2.get()),
+                shrink: number(1.0 - scalar(0) * weight_decay.get()),
+            };
+            parallel.items(pieces, 0.6 * total as f64, |piece| {
+                let [first, ..] = piece.states;
+                step_by_sign(piece.parameter, piece.gradient, first, with);
             });
         }
         // A kind that this backend does not know is not claimed.

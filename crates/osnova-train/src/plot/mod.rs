@@ -1,7 +1,8 @@
 //! Charts of a training run, as SVG files.
 //!
 //! [`LineChart`] draws curves over epochs or steps, [`ScatterChart`] points, [`Histogram`] a
-//! distribution, [`Heatmap`] a matrix of numbers and [`ConfusionChart`] the counts of a classifier.
+//! distribution, [`Heatmap`] a matrix of numbers, [`ConfusionChart`] the counts of a classifier and
+//! [`ContourChart`] paths over the level lines of a function.
 //! Each is built by chained calls, gives its picture by `to_svg` and writes it by `save`, which
 //! never leaves half a file behind.
 //!
@@ -31,10 +32,11 @@
 //! a third of what the whole facade may take, for its seventy kinds of chart. `plotters` 0.3 costs
 //! 3 seconds and four crates, but it places text by guess, has no legend outside the plot
 //! and no confusion matrix, so most of the code here would stand beside it all the same. The facade
-//! may have fewer than eighty crates; five kinds of chart are not worth four of them.
+//! may have fewer than eighty crates; six kinds of chart are not worth four of them.
 
 mod axes;
 mod confusion;
+mod contour;
 mod grid;
 mod heatmap;
 mod histogram;
@@ -46,6 +48,7 @@ mod svg;
 mod tests;
 
 pub use confusion::ConfusionChart;
+pub use contour::ContourChart;
 pub use heatmap::Heatmap;
 pub use histogram::Histogram;
 pub use line::LineChart;

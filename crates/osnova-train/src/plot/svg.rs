@@ -15,6 +15,9 @@ pub(super) const GRID: &str = "#e3e3e3";
 /// The colour of a matrix cell that has no finite value.
 pub(super) const MISSING: &str = "#cfcfcf";
 
+/// Two ends of a straight piece.
+pub(super) type Segment = ((f64, f64), (f64, f64));
+
 /// Where a text stands relative to its point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Anchor {
@@ -127,6 +130,18 @@ impl Svg {
              stroke-linecap=\"round\"{}/>\n",
             dash_attribute(dash),
         ));
+    }
+
+    /// Thin straight pieces, as one element.
+    pub(super) fn segments(&mut self, segments: &[Segment], color: &str, width: f64) {
+        if segments.is_empty() {
+            return;
+        }
+        self.raw(format_args!("<path d=\""));
+        for (from, to) in segments {
+            self.raw(format_args!("M{} {}L{} {}", number(from.0), number(from.1), number(to.0), number(to.1)));
+        }
+        self.raw(format_args!("\" fill=\"none\" stroke=\"{color}\" stroke-width=\"{}\"/>\n", number(width)));
     }
 
     /// A filled circle.

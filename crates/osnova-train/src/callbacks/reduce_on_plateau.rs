@@ -1,0 +1,70 @@
+//! A learning rate that falls when a metric no longer improves.
+
+use crate::callback::{Callback, CallbackState, Context};
+use crate::history::number;
+use crate::{Result, TrainError};
+use osnova_optim::{Plateau, PlateauState};
+use osnova_tensor::Error;
+use serde::{Deserialize, Serialize};
+
+/// Lowers the optimizer's learning rate when a metric of the epochs has not improved, by the rules of a [`Plateau`].
+/// PyTorch and Lightning call it `ReduceLROnPlateau`.
+///
+/// A trainer with a schedule refuses it: the schedule sets the learning rate before every step.
+///
+/// ```
+/// use osnova_optim::Plateau;
+/// use osnova_train::{ReduceOnPlateau, Trainer};
+///
+/// let plateau = Plateau::minimize().factor(0.5).patience(3).minimum(1e-5);
+/// let trainer = Trainer::new(100).callback(ReduceOnPlateau::new("validation_loss", plateau));
+/// ```
+#[derive(Clone, Debug)]
+pub struct ReduceOnPlateau {
+    monitor: String,
+    plateau: Plateau,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    /// NaN before the first value.
+    #[serde(with = "number")]
+    best: f64,
+    waited: u64,
+    cooldown: u64,
+}
+
+impl ReduceOnPlateau {
+    /// Watches a metric such as `validation_loss`.
+    pub fn new(monitor: impl Into<String>, plateau: Plateau) -> Self {
+        Self { monitor: monitor.into(), plateau }
+    }
+}
+
+impl Callback for ReduceOnPlateau {
+    fn on_fit_start(&mut self, _: &mut Context<'_>) -> Result<()> {
+        self.plateau.check().map_err(Box::<Error>::into)
+    }
+
+    fn on_epoch_end(&mut self, context: &mut Context<'_>) -> Result<()> {
+        let Some(record) = context.history.last() else { return Ok(()) };
+        let value = record.monitored("ReduceOnPlateau", &self.monitor)?;
+        let learning_rate = self.plateau.observe(value, context.optimizer.learning_rate());
+        context.optimizer.set_learning_rate(learning_rate);
+        Ok(())
+    }
+
+    fn state(&self) -> Option<CallbackState> {
+        let PlateauState { best, waited, cooldown } = self.plateau.state();
+        let saved = Saved { best: best.unwrap_or(f64::NAN), waited, cooldown };
+        Some(CallbackState { values: serde_json::to_value(saved).unwrap_or_default(), ..CallbackState::default() })
+    }
+
+    fn load_state(&mut self, state: CallbackState) -> Result<()> {
+        let Saved { best, waited, cooldown } = serde_json::from_value(state.values).map_err(|error| {
+            TrainError::argument("ReduceOnPlateau", error.to_string(), "Resume with the callbacks of the first run")
+        })?;
+        self.plateau.load_state(PlateauState { best: (!best.is_nan()).then_some(best), waited, cooldown });
+        Ok(())
+    }
+}
