@@ -10,10 +10,10 @@ pub(crate) type Draw = fn() -> Result<String>;
 
 /// The name of each file and what draws it.
 pub(crate) const PICTURES: [(&str, Draw); 5] = [
-    ("descent_batches.svg", batches),
-    ("descent_optimizers.svg", optimizers),
-    ("descent_learning_rates.svg", learning_rates),
-    ("descent_losses.svg", losses_by_learning_rate),
+    ("descent-batches.svg", batches),
+    ("descent-optimizers.svg", optimizers),
+    ("descent-learning-rates.svg", learning_rates),
+    ("descent-losses.svg", losses_by_learning_rate),
     ("schedules.svg", learning_rate_schedules),
 ];
 
