@@ -32,7 +32,7 @@ enum Task {
     Bench(bench::Arguments),
     /// Race our workloads against PyTorch and JAX on this machine and print a table
     Compare(compare::Arguments),
-    /// Build the API documentation of all crates
+    /// Draw the pictures of the book and build the API documentation of all crates
     Docs(docs::Arguments),
     /// Compile the shaders of the Vulkan backend
     Shaders(shaders::Arguments),

@@ -33,10 +33,11 @@ pub(crate) fn run() -> Result<()> {
         );
     }
     steps.step("shaders", || run_command(&mut cargo(["xtask", "shaders", "--check"])))?;
-    steps.step("API documentation", || docs::run(&docs::Arguments::default()))?;
+    steps.step("API documentation", || docs::document(false))?;
     steps.step("examples", || {
         run_command(&mut cargo(["build", "--workspace", "--exclude", "osnova-shaders", "--examples"]))
     })?;
+    steps.step("pictures of the book", draw_pictures)?;
     let digits = root().join("crates/osnova/examples");
     if digits.join("digits.rs").is_file() || digits.join("digits/main.rs").is_file() {
         steps.step("a short run of the digits example", || run_digits(Command::new(examples.join("digits"))))?;
@@ -61,6 +62,14 @@ fn lesser_vulkan() -> Result<()> {
     let without = "f16-arithmetic,f64,i16,cooperative-matrix,push-descriptors,subgroup-sizes";
     // The second variable is lavapipe's: subgroups of 4 instead of 8. Other drivers do not look at it.
     vulkan_again("8", &[("OSNOVA_VULKAN_WITHOUT", without), ("LP_NATIVE_VECTOR_WIDTH", "128")])
+}
+
+/// Draws the book's pictures into a folder that is thrown away: rounding may differ between processors, so nothing is compared.
+fn draw_pictures() -> Result<()> {
+    let out = env::temp_dir().join(format!("osnova-ci-pictures-{}", process::id()));
+    let drawn = docs::draw(&out.to_string_lossy());
+    let _ = fs::remove_dir_all(&out);
+    drawn
 }
 
 /// Trains for a few epochs into a folder that is thrown away.

@@ -1,4 +1,4 @@
-//! `cargo xtask docs`: the API documentation of all crates.
+//! `cargo xtask docs`: the pictures of the book, and the API documentation of all crates.
 
 use clap::Args;
 
@@ -6,16 +6,28 @@ use crate::process::{Result, cargo, run as run_command};
 
 #[derive(Debug, Args, Default)]
 pub(crate) struct Arguments {
-    /// Open it in a browser
+    /// Open the API documentation in a browser
     #[arg(long)]
     open: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    draw("docs/pictures")?;
+    document(arguments.open)
+}
+
+/// Draws every picture of the book into a folder.
+pub(crate) fn draw(folder: &str) -> Result<()> {
+    run_command(&mut cargo(["run", "--quiet", "-p", "osnova", "--example", "pictures", "--", "--out", folder]))?;
+    run_command(&mut cargo(["run", "--quiet", "-p", "osnova", "--example", "descent", "--", folder]))
+}
+
+/// Builds the API documentation.
+pub(crate) fn document(open: bool) -> Result<()> {
     let mut command = cargo(["doc", "--workspace", "--exclude", "osnova-shaders", "--no-deps"]);
     // A broken link or an example in an unknown language is an error, as in CI.
     command.env("RUSTDOCFLAGS", "-D warnings");
-    if arguments.open {
+    if open {
         command.arg("--open");
     }
     run_command(&mut command)
