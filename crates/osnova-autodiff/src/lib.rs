@@ -39,15 +39,21 @@
 
 mod backward;
 mod checked;
+mod checkpoint;
 mod device;
+mod forward;
 mod functional;
 mod gradcheck;
 mod node;
 mod profiled;
+mod pushforward;
 mod rules;
 
 pub use checked::CheckedDevice;
 pub use device::AutodiffDevice;
+pub use forward::{Dual, ForwardDevice};
 pub use functional::{Pullback, grad, hessian, hvp, jacobian, value_and_grad, vjp};
 pub use gradcheck::{GradcheckError, Place, Settings, gradcheck, gradgradcheck};
+pub use osnova_tensor::{checkpoint, checkpoint_many};
 pub use profiled::{OperationProfile, ProfiledDevice, Report};
+pub use pushforward::{directional_derivative, jacobian_forward, jvp};
