@@ -1,6 +1,7 @@
 //! The layers.
 
 mod activations;
+mod checkpointed;
 mod dropout;
 mod embedding;
 mod layer_norm;
@@ -12,6 +13,7 @@ pub use activations::{
     Celu, Elu, Gelu, Hardsigmoid, Hardswish, Hardtanh, LeakyRelu, LogSigmoid, LogSoftmax, Mish, Prelu, Relu, Relu6,
     Selu, Sigmoid, Silu, Softmax, Softmin, Softplus, Softsign, Tanh,
 };
+pub use checkpointed::Checkpointed;
 pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use layer_norm::{LayerNorm, LayerNormOptions};
