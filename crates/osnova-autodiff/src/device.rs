@@ -240,7 +240,7 @@ impl Backend for Autodiff {
                 let linear = Op::Linear { bias: *bias, activation: osnova_tensor::Activation::Identity };
                 let product = self.execute(device, &linear, inputs, outputs)?;
                 let product = product.into_iter().collect();
-                return self.execute(device, &Op::Activate(*activation), product, outputs);
+                return run(device, &Op::Activate(*activation), product, outputs);
             }
             _ => {}
         }

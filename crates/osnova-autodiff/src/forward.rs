@@ -187,7 +187,7 @@ impl Backend for ForwardMode {
         {
             let linear = Op::Linear { bias: *bias, activation: Activation::Identity };
             let product = self.execute(device, &linear, inputs, outputs)?;
-            return self.execute(device, &Op::Activate(*activation), product.into_iter().collect(), outputs);
+            return run(device, &Op::Activate(*activation), product.into_iter().collect(), outputs);
         }
         let Some(rule) = tangent::rule(op) else { return self.pass(device, op, inputs, outputs) };
         let mut values = Inputs::new();

@@ -1,10 +1,10 @@
 //! Derivatives of functions along directions: forward mode. They nest as the forms of reverse mode do, and with them.
 //!
-//! A form runs its function on a level of its own, so that directions of nested forms never mix: where the level over the inputs is in use
-//! by a form around it, the next one up is taken, and the results live there.
+//! A form runs its function on a level of its own, so that directions of nested forms never mix. The level is forward mode over the recording device
+//! of the inputs' device, which costs next to nothing and lets the function take tensors of a recording model from outside.
 
 use crate::functional::{outermost, unit, zeros};
-use crate::{Dual, ForwardDevice};
+use crate::{AutodiffDevice, Dual, ForwardDevice};
 use osnova_tensor::{Device, Error, Result, Shape, Tensor};
 use std::cell::RefCell;
 
@@ -14,24 +14,43 @@ thread_local! {
 }
 
 /// Ends a function's level, on a panic too.
-struct Level(Device);
+struct Level {
+    /// Where what goes in comes from and what comes out lives.
+    base: Device,
+    device: Device,
+}
 
 impl Level {
     /// A level over `base`, or over the levels that are running over it.
-    fn over(base: Device) -> Self {
-        let mut level = base.forward_mode();
+    fn over(mut base: Device) -> Self {
         RUNNING.with_borrow_mut(|running| {
-            while running.contains(&level) {
-                level = level.forward_mode();
+            let mut device = base.autodiff().forward_mode();
+            while running.contains(&device) {
+                base = device;
+                device = base.autodiff().forward_mode();
             }
-            running.push(level);
-        });
-        Self(level)
+            running.push(device);
+            Self { base, device }
+        })
     }
 
-    /// Where what goes in comes from and what comes out lives.
-    fn base(&self) -> Device {
-        self.0.inner().unwrap_or(self.0)
+    fn lift(&self, input: &Tensor, tangent: Option<&Tensor>) -> Result<Tensor> {
+        let lifted = input.to_device(self.base)?.to_device(self.device)?;
+        match tangent {
+            Some(tangent) => lifted.with_tangent(&tangent.to_device(self.base)?),
+            None => Ok(lifted),
+        }
+    }
+
+    /// A tensor from inside the level. It stays on the recording device if tensors from outside have put it on the record.
+    fn lower(&self, tensor: Tensor) -> Result<Tensor> {
+        if !self.device.contains(tensor.device()) {
+            let (left, right) = (self.device.name(), tensor.device().name());
+            return Err(Box::new(Error::Devices { operation: "jvp", left, right }));
+        }
+        let recording = self.base.autodiff();
+        let tensor = tensor.to_device(recording)?;
+        if tensor.is_tracked() { Ok(tensor) } else { tensor.to_device(self.base) }
     }
 }
 
@@ -48,33 +67,15 @@ fn push(
     tangents: &[Option<&Tensor>],
 ) -> Result<Vec<(Tensor, Option<Tensor>)>> {
     let all: Vec<Tensor> = inputs.iter().chain(tangents.iter().copied().flatten()).cloned().collect();
-    let running = Level::over(outermost(&all)?);
-    let (level, base) = (running.0, running.base());
-    let lift = |(input, tangent): (&Tensor, &Option<&Tensor>)| {
-        let lifted = input.to_device(base)?.to_device(level)?;
-        match tangent {
-            Some(tangent) => lifted.with_tangent(&tangent.to_device(base)?),
-            None => Ok(lifted),
-        }
+    let level = Level::over(outermost(&all)?);
+    let pairs = inputs.iter().zip(tangents);
+    let inputs: Vec<Tensor> = pairs.map(|(input, tangent)| level.lift(input, *tangent)).collect::<Result<_>>()?;
+    let lower = |output: Tensor| {
+        let tangent = if output.device() == level.device { output.tangent()? } else { None };
+        let tangent = tangent.map(|tangent| level.lower(tangent)).transpose()?;
+        Ok((level.lower(output)?, tangent))
     };
-    let inputs: Vec<Tensor> = inputs.iter().zip(tangents).map(lift).collect::<Result<_>>()?;
-    let outputs = function(&inputs)?;
-    outputs
-        .into_iter()
-        .map(|output| {
-            if output.device() == level {
-                return Ok((output.to_device(base)?, output.tangent()?));
-            }
-            if !level.contains(output.device()) {
-                return Err(Box::new(Error::Devices {
-                    operation: "jvp",
-                    left: level.name(),
-                    right: output.device().name(),
-                }));
-            }
-            Ok((output.to_device(base)?, None))
-        })
-        .collect()
+    function(&inputs)?.into_iter().map(lower).collect()
 }
 
 /// One direction for each input, of its shape.
@@ -119,8 +120,9 @@ pub(crate) fn push_all(
 ///
 /// J·u = d/dt f(x + t·u) at t = 0. One pass forward with about twice the work, and no record.
 ///
-/// What the function takes from outside must live on the device of the inputs or one inside it: bring the inputs to the device of a
-/// recording model first. Within the function of another form of forward mode the results live on a device of that one.
+/// The results live on the device of the inputs and directions; where the function takes tracked tensors of that device's
+/// [`autodiff`](crate::AutodiffDevice::autodiff) from outside, there, recorded. Within the function of another form of forward mode they live on
+/// a device of that one.
 ///
 /// # Errors
 /// Directions that do not fit the inputs, inputs of a dtype without derivatives or on unrelated devices, no inputs, and whatever

@@ -58,7 +58,8 @@ fn tangents_that_do_not_fit_are_refused() -> Result<()> {
     assert!(matches!(*jvp(|x| x[0].exp(), &x, &[constant(1.0)]).unwrap_err(), Error::Shape { .. }));
     assert!(matches!(*jvp(|x| x[0].exp(), &x, &[]).unwrap_err(), Error::Shape { .. }));
     assert!(matches!(*jvp(|_| Ok(constant(1.0)), &[], &[]).unwrap_err(), Error::Argument { .. }));
-    assert!(matches!(*jvp(|_| Ok(leaf(1.0)), &x, &x).unwrap_err(), Error::Devices { .. }));
+    let elsewhere = constant(1.0).to_device(plain().profiled())?;
+    assert!(matches!(*jvp(|_| Ok(elsewhere.clone()), &x, &x).unwrap_err(), Error::Devices { .. }));
     Ok(())
 }
 
@@ -177,6 +178,18 @@ fn it_works_beside_a_record() -> Result<()> {
     assert_eq!(change.device(), recording());
     close(&change, &[12.0]);
     close(change.backward()?.get(&w).unwrap(), &[4.0]);
+    // For inputs of the plain device too: a model lives where it is trained.
+    let f = |x: &[Tensor]| (x[0].square()? * &w)?.sum(.., false);
+    let (x, u) = ([constant(2.0)], [constant(1.0)]);
+    let (value, change) = jvp(f, &x, &u)?;
+    close(&value, &[12.0]);
+    close(value.backward()?.get(&w).unwrap(), &[4.0]);
+    close(change.backward()?.get(&w).unwrap(), &[4.0]);
+    let product = hvp(f, &x, &u)?.swap_remove(0);
+    close(&product, &[6.0]);
+    close(product.backward()?.get(&w).unwrap(), &[2.0]);
+    // What does not depend on it is as plain as the inputs.
+    assert_eq!(jvp(|x| (x[0].square()? * w.detach())?.sum(.., false), &x, &u)?.1.device(), plain());
     Ok(())
 }
 

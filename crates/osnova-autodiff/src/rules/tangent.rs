@@ -53,7 +53,7 @@ pub(crate) fn rule(op: &Op) -> Option<Forward> {
         Op::Unary(Unary::Sign | Unary::Floor | Unary::Ceil | Unary::Round | Unary::Not)
         | Op::Binary(Binary::And | Binary::Or | Binary::Xor) => return None,
         Op::Unary(_) | Op::Binary(_) | Op::Clamp { .. } | Op::Where | Op::Activate(_) | Op::Softmax { .. } => {
-            Forward::Symmetric
+            reverse(op).map(|_| Forward::Symmetric)?
         }
         Op::Reduce { kind: Reduction::Sum, .. }
         | Op::Reshape { .. }
