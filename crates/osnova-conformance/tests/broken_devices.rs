@@ -125,6 +125,22 @@ fn a_wrong_function_has_a_wrong_gradient() {
     });
     let report = osnova_conformance::gradients(device, &settings());
     assert!(report.failures().iter().any(|failure| failure.subject == "tanh (gradient)"), "{report}");
+    let report = osnova_conformance::forward_mode(device, &settings());
+    assert!(report.failures().iter().any(|failure| failure.subject == "tanh (forward mode)"), "{report}");
+}
+
+#[test]
+fn a_wrong_adjoint_shows_where_both_modes_meet() {
+    // Sums from the back are too large by a factor: linear still, so that no difference along a direction tells. But they are the way back
+    // of sums from the front.
+    let device = wrong(|op, _, values| {
+        if matches!(op, Op::CumulativeSum { reverse: true, .. }) {
+            values.iter_mut().for_each(|value| *value *= 1.0 + 1e-8);
+        }
+    });
+    let report = osnova_conformance::forward_mode(device, &settings());
+    assert_caught(&report, &["cumsum (forward mode)"]);
+    assert!(report.to_string().contains("⟨v, J·u⟩ and ⟨Jᵀ·v, u⟩ differ"), "{report}");
 }
 
 /// Storage of [`Careless`]: its values can be written while other tensors share them.
