@@ -140,6 +140,39 @@ pub(crate) fn checkpoint(device: Device, function: Recompute, inputs: &[Tensor])
     Ok(results.into_iter().enumerate().map(record).collect())
 }
 
+thread_local! {
+    /// Recomputations that wait while another one is being dropped.
+    static DROPPED: RefCell<Option<Vec<Recomputation>>> = const { RefCell::new(None) };
+}
+
+/// Drops the function of a dying node. What it took from outside may be all that holds another checkpoint, and so on along a chain: without
+/// recursion.
+#[cold]
+pub(crate) fn let_go(recomputation: Recomputation) {
+    let first = DROPPED.try_with(|dropped| match &mut *dropped.borrow_mut() {
+        Some(waiting) => {
+            waiting.push(recomputation);
+            None
+        }
+        none => {
+            *none = Some(Vec::new());
+            Some(recomputation)
+        }
+    });
+    // At the end of a thread the list is gone, and the function with the closure above.
+    let mut next = first.ok().flatten();
+    while let Some(recomputation) = next.take() {
+        drop(recomputation);
+        next = DROPPED.with_borrow_mut(|dropped| {
+            let waiting = dropped.as_mut().and_then(Vec::pop);
+            if waiting.is_none() {
+                *dropped = None;
+            }
+            waiting
+        });
+    }
+}
+
 /// What makes the record of a checkpoint anew.
 pub(crate) struct Recomputation {
     /// Taken out by the pass that frees the record.

@@ -1,6 +1,6 @@
 //! The record: who made a tensor, and what its derivative needs.
 
-use crate::checkpoint::Recomputation;
+use crate::checkpoint::{Recomputation, let_go};
 use osnova_tensor::{Meta, NodeId, Op, Tensor};
 use smallvec::SmallVec;
 use std::mem;
@@ -107,6 +107,9 @@ impl Drop for Node {
                 Some(node) => release(&mut node.inputs, &mut pending),
                 None => release_last(node, &mut pending),
             }
+        }
+        if let Some(recomputation) = self.recomputation.take() {
+            let_go(*recomputation);
         }
     }
 }

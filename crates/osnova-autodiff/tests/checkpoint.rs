@@ -265,5 +265,19 @@ fn long_chains_of_checkpoints() -> Result<()> {
         y = checkpoint(|i| &i[0] * 1.0, &[y])?;
     }
     drop(y);
+    // Each holds the one before by what its function captured, and by nothing else.
+    let x = leaf(1.0);
+    let mut y = x.clone();
+    for _ in 0..20_000 {
+        let before = y;
+        y = checkpoint(move |i| &before * &i[0], &[constant(1.0).to_device(recording())?])?;
+    }
+    close(y.backward()?.get(&x).unwrap(), &[1.0]);
+    let mut y = x;
+    for _ in 0..20_000 {
+        let before = y;
+        y = checkpoint(move |i| &before * &i[0], &[constant(1.0).to_device(recording())?])?;
+    }
+    drop(y);
     Ok(())
 }

@@ -64,69 +64,79 @@ pub(crate) fn check(device: Device, settings: &Settings, case: &Case) -> Verdict
 /// every order of both modes against each other.
 pub(crate) fn check_forward(device: Device, settings: &Settings, case: &Case) -> Verdict {
     let Some(smooth) = Smooth::new(device, case)? else { return Ok(()) };
-    guarded(|| forward(&smooth, settings))?.map_err(|error| format!("it was refused: {error}"))?
+    let refused = |error| format!("it was refused: {error}");
+    guarded(|| first_order(&smooth, settings))?.map_err(refused)??;
+    guarded(|| second_order(&smooth, settings))?.map_err(refused)?
 }
 
-fn forward(smooth: &Smooth, settings: &Settings) -> Result<Verdict> {
+/// A direction for each input, u, and one for the output, v.
+fn directions(smooth: &Smooth) -> Result<(Vec<Tensor>, Tensor)> {
+    let random = Generator::new(1);
+    let u = smooth.variables.iter().map(|x| normal(x, &random)).collect::<Result<_>>()?;
+    Ok((u, normal(&smooth.at(&smooth.variables)?, &random)?))
+}
+
+fn first_order(smooth: &Smooth, settings: &Settings) -> Result<Verdict> {
     let function = |variables: &[Tensor]| smooth.at(variables);
     let x = &smooth.variables;
-    let random = Generator::new(1);
-    let u: Vec<Tensor> = x.iter().map(|x| normal(x, &random)).collect::<Result<_>>()?;
-
-    let (value, along) = jvp(function, x, &u)?;
-    let v = normal(&value, &random)?;
+    let (u, v) = directions(smooth)?;
+    let along = [jvp(function, x, &u)?.1];
     let pulled = vjp(function, x, &v)?.1;
-    let (forward, reverse) = (products(&[v.clone()], &[along.clone()])?, products(&pulled, &u)?);
-    if let Err(problem) = near("⟨v, J·u⟩ and ⟨Jᵀ·v, u⟩", &forward, &reverse, 1e-10 * settings.tolerance) {
-        return Ok(Err(problem));
+    let (forward, reverse) = (products(&[v], &along)?, products(&pulled, &u)?);
+    let agreed = same_sum("⟨v, J·u⟩ and ⟨Jᵀ·v, u⟩", &forward, &reverse, 1e-10 * settings.tolerance);
+    if agreed.is_err() {
+        return Ok(agreed);
     }
-
     // Elements move by about 1e-5, or by that share of their size if it is larger.
-    let (points, directions) = (values(x)?, values(&u)?);
-    let size = points.iter().fold(1.0, |size: f64, value| size.max(value.abs()));
-    let step = 1e-5 * size / directions.iter().fold(1.0, |most: f64, value| most.max(value.abs()));
+    let size = values(x)?.iter().fold(1.0, |size: f64, value| size.max(value.abs()));
+    let step = 1e-5 * size / values(&u)?.iter().fold(1.0, |most: f64, value| most.max(value.abs()));
     let moved = |by: f64| {
         let moved = x.iter().zip(&u).map(|(x, u)| x + u * by).collect::<Result<Vec<_>>>()?;
         values(&[function(&moved)?])
     };
     let (above, below) = (moved(step)?, moved(-step)?);
     let numeric: Vec<f64> = above.iter().zip(&below).map(|(above, below)| (above - below) / (2.0 * step)).collect();
-    let exact = values(&[along])?;
+    let exact = values(&along)?;
     let size = smooth.value.iter().chain(&exact).fold(1.0, |size: f64, value| size.max(value.abs()));
-    for (at, (exact, numeric)) in exact.iter().zip(&numeric).enumerate() {
-        // Written so that NaN fails.
-        if !((exact - numeric).abs() <= 1e-6 * size * settings.tolerance) {
-            let problem = format!("element {at} of J·u is {exact:e} in forward mode and {numeric:e} by differences");
-            return Ok(Err(problem));
-        }
-    }
+    Ok(same("J·u by forward mode and by differences", &exact, &numeric, 1e-6 * size * settings.tolerance))
+}
 
+fn second_order(smooth: &Smooth, settings: &Settings) -> Result<Verdict> {
+    let function = |variables: &[Tensor]| smooth.at(variables);
+    let x = &smooth.variables;
+    let (u, v) = directions(smooth)?;
     let gradient = |variables: &[Tensor]| flat(&vjp(function, variables, &v)?.1);
     let change = |variables: &[Tensor]| Ok(jvp(function, variables, &u)?.1);
-    let orders = [
-        ("reverse over reverse", flat(&vjp(gradient, x, &flat(&u)?)?.1)?),
-        ("forward over reverse", jvp(gradient, x, &u)?.1),
-        ("reverse over forward", flat(&vjp(change, x, &v)?.1)?),
+
+    let expected = values(&vjp(gradient, x, &flat(&u)?)?.1)?;
+    let others = [
+        ("H·u by forward over reverse and by reverse over reverse", values(&[jvp(gradient, x, &u)?.1])?),
+        ("H·u by reverse over forward and by reverse over reverse", values(&vjp(change, x, &v)?.1)?),
     ];
-    let [expected, others @ ..] = &orders;
-    let hessian = values(&[expected.1.clone()])?;
-    let size = hessian.iter().fold(0.0, |size: f64, value| size.max(value.abs()));
-    for (order, product) in others {
-        for (at, (found, expected)) in values(&[product.clone()])?.iter().zip(&hessian).enumerate() {
-            if !((found - expected).abs() <= 1e-9 * size * settings.tolerance + 1e-12) {
-                return Ok(Err(format!(
-                    "element {at} of the second derivative along u is {found:e} by {order} and {expected:e} by reverse over reverse"
-                )));
-            }
+    let size = expected.iter().fold(0.0, |size: f64, value| size.max(value.abs()));
+    for (what, found) in &others {
+        let agreed = same(what, found, &expected, 1e-9 * size * settings.tolerance + 1e-12);
+        if agreed.is_err() {
+            return Ok(agreed);
         }
     }
     let twice = products(&[v], &[jvp(change, x, &u)?.1])?;
-    let expected = products(&[expected.1.clone()], &[flat(&u)?])?;
-    Ok(near("the second derivatives by forward over forward and by reverse over reverse", &twice, &expected, 1e-9))
+    let expected: Vec<f64> = expected.iter().zip(values(&u)?).map(|(product, u)| product * u).collect();
+    let what = "uᵀ·H·u by forward over forward and by reverse over reverse";
+    Ok(same_sum(what, &twice, &expected, 1e-9 * settings.tolerance))
+}
+
+/// Every element agrees to `allowed`. NaN does not.
+fn same(what: &str, left: &[f64], right: &[f64], allowed: f64) -> Verdict {
+    let near = |(left, right): (&f64, &f64)| (left - right).abs() <= allowed;
+    match left.iter().zip(right).position(|pair| !near(pair)) {
+        None => Ok(()),
+        Some(at) => Err(format!("{what} differ at element {at}: {:e} and {:e}", left[at], right[at])),
+    }
 }
 
 /// Two sums of products agree to `tolerance` of their largest terms.
-fn near(what: &str, left: &[f64], right: &[f64], tolerance: f64) -> Verdict {
+fn same_sum(what: &str, left: &[f64], right: &[f64], tolerance: f64) -> Verdict {
     let size = left.iter().chain(right).map(|term| term.abs()).sum::<f64>();
     let (left, right) = (left.iter().sum::<f64>(), right.iter().sum::<f64>());
     if (left - right).abs() <= tolerance * size + 1e-12 {

@@ -325,12 +325,20 @@ fn a_failing_case_is_simple_and_repeats() {
 
 #[test]
 fn wrapping_devices_pass() {
-    use osnova_autodiff::AutodiffDevice;
-    let device = Device::reference().autodiff();
-    assert!(device.backend().as_wrapper().map(Wrapper::inner) == Some(Device::reference()));
+    use osnova_autodiff::{AutodiffDevice, ForwardDevice};
     let settings = Settings::default().cases(24);
-    for family in [osnova_conformance::movement, osnova_conformance::elementwise, osnova_conformance::composites] {
-        family(device, &settings).assert();
+    let families = [
+        osnova_conformance::movement,
+        osnova_conformance::elementwise,
+        osnova_conformance::composites,
+        osnova_conformance::gradients,
+        osnova_conformance::forward_mode,
+    ];
+    for device in [Device::reference().autodiff(), Device::reference().forward_mode()] {
+        assert!(device.backend().as_wrapper().map(Wrapper::inner) == Some(Device::reference()));
+        for family in families {
+            family(device, &settings).assert();
+        }
     }
     // One number type for all dtypes: what the oracle stores is what it rounds to.
     assert_eq!(Number::Float(0.1).to(DType::F32), Number::Float(f64::from(0.1f32)));
