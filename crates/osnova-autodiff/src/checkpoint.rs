@@ -93,13 +93,18 @@ impl CustomOp for Checkpoint {
     }
 }
 
-/// Runs `function` off the record, and puts one node in the place of all that it did.
-pub(crate) fn checkpoint(device: Device, function: Recompute, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+/// Runs `first` off the record, and puts one node in the place of all that it did, which runs `again` on the way back.
+pub(crate) fn checkpoint(
+    device: Device,
+    first: &mut dyn FnMut(&[Tensor]) -> Result<Vec<Tensor>>,
+    again: Recompute,
+    inputs: &[Tensor],
+) -> Result<Vec<Tensor>> {
     if paused(device) {
-        return function(inputs);
+        return first(inputs);
     }
     let guard = Guard::enter(device, Some(Vec::new()));
-    let (outputs, streams) = noted(|| function(inputs));
+    let (outputs, streams) = noted(|| first(inputs));
     let mut results = Vec::new();
     for output in outputs? {
         if !device.contains(output.device()) {
@@ -127,7 +132,7 @@ pub(crate) fn checkpoint(device: Device, function: Recompute, inputs: &[Tensor])
     if edges.iter().all(Option::is_none) {
         return Ok(results);
     }
-    let recomputation = Recomputation { function: Mutex::new(Some(function)), streams, outputs: results.len() };
+    let recomputation = Recomputation { function: Mutex::new(Some(again)), streams, outputs: results.len() };
     let op = Op::Custom(Custom::new(Checkpoint));
     let mut node = Node::new(Some(op), edges, None, saved, results.len().max(1));
     node.recomputation = Some(Box::new(recomputation));

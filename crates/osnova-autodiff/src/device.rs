@@ -318,8 +318,14 @@ impl Recorder for Autodiff {
         backward::backward(self.inner, [(root, seed, unit)], wanted, retain_graph)
     }
 
-    fn checkpoint(&self, device: Device, function: Recompute, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
-        checkpoint::checkpoint(device, function, inputs)
+    fn checkpoint(
+        &self,
+        device: Device,
+        first: &mut dyn FnMut(&[Tensor]) -> Result<Vec<Tensor>>,
+        again: Recompute,
+        inputs: &[Tensor],
+    ) -> Result<Vec<Tensor>> {
+        checkpoint::checkpoint(device, first, again, inputs)
     }
 }
 

@@ -58,7 +58,7 @@ pub use device::AutodiffDevice;
 pub use forward::{Dual, ForwardDevice};
 pub use functional::{Pullback, grad, hessian, hvp, jacobian, value_and_grad, vjp};
 pub use gradcheck::{GradcheckError, Place, Settings, gradcheck, gradgradcheck};
-pub use osnova_tensor::{checkpoint, checkpoint_many};
+pub use osnova_tensor::{checkpoint, checkpoint_many, checkpoint_with};
 pub use profiled::{OperationProfile, ProfiledDevice, Report};
 pub use pushforward::{directional_derivative, jacobian_forward, jvp};
 

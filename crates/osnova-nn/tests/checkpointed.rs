@@ -3,8 +3,12 @@
 use osnova_autodiff::AutodiffDevice;
 use osnova_cpu::CpuDevice;
 use osnova_cpu::memory::{memory_statistics, reset_peak};
-use osnova_nn::{Checkpointed, Dropout, Forward, Linear, Module, Sequential, Tanh};
-use osnova_tensor::{DType, Device, Generator, Result, Tensor};
+use osnova_nn::{Buffer, Checkpointed, Dropout, Forward, Linear, Module, Sequential, Tanh};
+use osnova_tensor::{DType, Device, Generator, Op, Optimize, Real, Result, Tensor};
+use std::sync::{Mutex, PoisonError};
+
+/// The allocator's statistics are the whole program's: one test at a time.
+static MEMORY: Mutex<()> = Mutex::new(());
 
 fn block(device: Device) -> Result<Sequential> {
     let generator = Generator::new(3);
@@ -59,12 +63,17 @@ fn it_is_the_layer_inside_to_all_who_ask() -> Result<()> {
     assert_eq!(checkpointed.parameter_count(), plain.parameter_count());
     assert_eq!(checkpointed.summary([8, 64])?.to_string(), plain.summary([8, 64])?.to_string());
     let input = Tensor::ones([2, 64], DType::F32, device)?;
-    // A change after a forward pass leaves that pass as it was.
+    // A change after a forward pass leaves that pass as it was, and parameters are what they were.
     let loss = checkpointed.forward(&input)?.sum(.., false)?;
+    let expected = plain.forward(&input)?.sum(.., false)?.backward()?;
     checkpointed.eval();
+    let gradients = loss.backward_retaining()?;
+    for (own, other) in checkpointed.parameters().into_iter().zip(plain.parameters()) {
+        let (own, other) = (gradients.get(own).unwrap(), expected.get(other).unwrap());
+        assert_eq!(own.to_vec::<f32>()?, other.to_vec::<f32>()?);
+    }
     checkpointed.freeze();
-    let gradients = loss.backward()?;
-    assert_eq!(gradients.len(), 6);
+    assert_eq!(loss.backward()?.len(), 6);
     assert!(!checkpointed.forward(&input)?.is_tracked());
     checkpointed.unfreeze();
     let first = checkpointed.forward(&input)?;
@@ -74,8 +83,57 @@ fn it_is_the_layer_inside_to_all_who_ask() -> Result<()> {
     Ok(())
 }
 
+/// Counts its runs in a buffer, as running statistics do.
+#[derive(Module, Clone, Debug)]
+struct Counting {
+    linear: Linear,
+    runs: Buffer,
+}
+
+impl Forward for Counting {
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        self.runs.set((self.runs.value() + 1.0)?)?;
+        self.linear.forward(input)?.tanh()
+    }
+}
+
+#[test]
+fn buffers_change_once() -> Result<()> {
+    let device = Device::cpu().autodiff();
+    let linear = Linear::new(4, 4, &Generator::new(0), device)?;
+    let runs = Buffer::new(Tensor::zeros((), DType::F32, device)?);
+    let layer = Checkpointed::new(Counting { linear, runs });
+    layer.forward(&Tensor::ones([2, 4], DType::F32, device)?)?.sum(.., false)?.backward()?;
+    assert_eq!(layer.layer().runs.value().item()?, 1.0);
+    Ok(())
+}
+
+#[test]
+fn it_trains_in_place() -> Result<()> {
+    // After the backward pass nothing but the model holds its parameters, even while the loss lives.
+    let _alone = MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
+    let device = Device::cpu().autodiff();
+    let mut layer = Checkpointed::new(Linear::new(1024, 1024, &Generator::new(0), device)?);
+    let loss = layer.forward(&Tensor::ones([2, 1024], DType::F32, device)?)?.sum(.., false)?;
+    let mut gradients = loss.backward()?;
+    let weight = layer.parameters_mut().remove(0);
+    let gradient = gradients.remove(weight).expect("a gradient");
+    let sgd = Optimize::Sgd { momentum: Real::new(0.0), nesterov: false, weight_decay: Real::new(0.0) };
+    let scalars = Tensor::new([0.1f32, 1.0], Device::cpu())?;
+    let value = weight.take_value(Tensor::zeros((), DType::F32, Device::cpu())?);
+    let before = memory_statistics().bytes_in_use;
+    reset_peak();
+    let updated = Tensor::apply(&Op::Optimize(sgd), [scalars, value, gradient])?.remove(0);
+    let more = memory_statistics().peak_bytes_in_use.saturating_sub(before);
+    assert!(more < 1024 * 1024 * 4, "the update took {more} bytes: somebody else holds the parameter");
+    weight.set_value(updated)?;
+    drop(loss);
+    Ok(())
+}
+
 #[test]
 fn it_takes_less_memory() -> Result<()> {
+    let _alone = MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
     let device = Device::cpu().autodiff();
     let generator = Generator::new(3);
     let deep = |checkpoints: bool| -> Result<Sequential> {

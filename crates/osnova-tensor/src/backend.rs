@@ -103,7 +103,7 @@ pub trait Wrapper {
     }
 }
 
-/// A function of tensors that can run again: see [`checkpoint_many`](crate::checkpoint_many).
+/// A function of tensors that can run again: see [`checkpoint_with`](crate::checkpoint_with).
 pub type Recompute = Arc<dyn Fn(&[Tensor]) -> Result<Vec<Tensor>> + Send + Sync>;
 
 /// A device that records operations, so that gradients can be computed.
@@ -129,13 +129,19 @@ pub trait Recorder {
         retain_graph: bool,
     ) -> Result<Gradients>;
 
-    /// Runs `function` at `inputs` and keeps only these, so that the backward pass runs it again. `device` is the handle to this
-    /// backend. A recorder that cannot simply runs it on the record.
+    /// Runs `first` at `inputs` and keeps only these and `again`, which the backward pass runs in its place. `device` is the handle to this
+    /// backend. A recorder that cannot simply runs `first` on the record.
     ///
     /// # Errors
     /// Whatever the function reports.
-    fn checkpoint(&self, device: Device, function: Recompute, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
-        let _ = device;
-        function(inputs)
+    fn checkpoint(
+        &self,
+        device: Device,
+        first: &mut dyn FnMut(&[Tensor]) -> Result<Vec<Tensor>>,
+        again: Recompute,
+        inputs: &[Tensor],
+    ) -> Result<Vec<Tensor>> {
+        let _ = (device, again);
+        first(inputs)
     }
 }

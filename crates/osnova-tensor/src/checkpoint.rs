@@ -44,9 +44,23 @@ pub fn checkpoint_many(
     inputs: &[Tensor],
 ) -> Result<Vec<Tensor>> {
     let function: Recompute = Arc::new(function);
+    let again = function.clone();
+    checkpoint_with(|inputs| function(inputs), again, inputs)
+}
+
+/// [`checkpoint_many`] for two functions that compute the same: the first runs now, the other in the backward pass, if there is one. For functions
+/// of things that may have changed by then: the other gets a copy.
+///
+/// # Errors
+/// As for [`checkpoint`].
+pub fn checkpoint_with(
+    mut first: impl FnMut(&[Tensor]) -> Result<Vec<Tensor>>,
+    again: Recompute,
+    inputs: &[Tensor],
+) -> Result<Vec<Tensor>> {
     let outermost = inputs.iter().map(Tensor::device).max_by_key(|device| device.depth());
     match outermost.and_then(|device| Some((device, device.backend().as_recorder()?))) {
-        Some((device, recorder)) => recorder.checkpoint(device, function, inputs),
-        None => function(inputs),
+        Some((device, recorder)) => recorder.checkpoint(device, &mut first, again, inputs),
+        None => first(inputs),
     }
 }

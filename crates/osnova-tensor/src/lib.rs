@@ -37,7 +37,7 @@ mod tensor;
 mod view;
 
 pub use backend::{Backend, Capabilities, Inputs, Outputs, Recompute, Recorder, Wrapper};
-pub use checkpoint::{checkpoint, checkpoint_many};
+pub use checkpoint::{checkpoint, checkpoint_many, checkpoint_with};
 pub use custom::{Custom, CustomOp};
 pub use decompose::decompose;
 pub use device::Device;

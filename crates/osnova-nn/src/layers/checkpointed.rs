@@ -1,14 +1,14 @@
 //! Layers that keep little for the backward pass.
 
 use crate::{Forward, Module, Visit, Visitor, VisitorMut};
-use osnova_tensor::{Result, Shape, Tensor, checkpoint};
+use osnova_tensor::{Result, Shape, Tensor, checkpoint_with};
 use std::sync::Arc;
 
 /// A layer (a [`Sequential`](crate::Sequential) of them, say) whose intermediate results are not kept for the backward pass but computed again
-/// there: see [`checkpoint`]. One forward pass more for the memory of all but its input.
+/// there: see [`checkpoint`](osnova_tensor::checkpoint). One forward pass more for the memory of all but its input.
 ///
 /// Parameters, names and modes are those of the layer inside; gradients too, and dropout drops the same elements in both runs. What a layer
-/// changes when it runs, running statistics say, it changes twice.
+/// changes when it runs, running statistics say, it changes once: the second run is a copy's.
 ///
 /// ```
 /// use osnova_autodiff::AutodiffDevice;
@@ -27,48 +27,38 @@ use std::sync::Arc;
 /// assert!(model.parameters().iter().all(|parameter| gradients.get(parameter).is_some()));
 /// # Ok::<(), Box<osnova_tensor::Error>>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Checkpointed<L> {
-    /// Shared with the record of a forward pass until its backward pass.
-    layer: Arc<L>,
+    layer: L,
 }
 
 impl<L> Checkpointed<L> {
     /// Wraps a layer.
     pub fn new(layer: L) -> Self {
-        Self { layer: Arc::new(layer) }
+        Self { layer }
     }
 
     /// The layer inside.
     pub fn layer(&self) -> &L {
         &self.layer
     }
-}
 
-impl<L: Clone> Checkpointed<L> {
     /// The layer inside, to be changed.
     pub fn layer_mut(&mut self) -> &mut L {
-        Arc::make_mut(&mut self.layer)
+        &mut self.layer
     }
 }
 
-impl<L: Clone> Clone for Checkpointed<L> {
-    fn clone(&self) -> Self {
-        // Of the layer, not of the handle: a copy has random numbers of its own.
-        Self::new(L::clone(&self.layer))
-    }
-}
-
-impl<L: Visit + Clone> Visit for Checkpointed<L> {
+impl<L: Visit> Visit for Checkpointed<L> {
     fn visit<'a>(&'a self, visitor: &mut dyn Visitor<'a>) {
         self.layer.visit(visitor);
     }
     fn visit_mut<'a>(&'a mut self, visitor: &mut dyn VisitorMut<'a>) {
-        self.layer_mut().visit_mut(visitor);
+        self.layer.visit_mut(visitor);
     }
 }
 
-impl<L: Module + Clone> Module for Checkpointed<L> {
+impl<L: Module> Module for Checkpointed<L> {
     fn kind(&self) -> &'static str {
         self.layer.kind()
     }
@@ -79,13 +69,21 @@ impl<L: Module + Clone> Module for Checkpointed<L> {
 
 impl<L: Module + Forward + Clone + Send + Sync + 'static> Forward for Checkpointed<L> {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let parameters = self.layer.parameters();
         // The record is kept where the parameters live, for an input that is a constant too.
-        let devices = self.layer.parameters().into_iter().map(|parameter| parameter.device());
-        let input = match devices.max_by_key(|device| device.depth()) {
+        let outermost = parameters.iter().map(|parameter| parameter.device()).max_by_key(|device| device.depth());
+        let input = match outermost {
             Some(device) if device.contains(input.device()) => input.to_device(device)?,
             _ => input.clone(),
         };
-        let layer = self.layer.clone();
-        checkpoint(move |inputs| layer.forward(&inputs[0]), &[input])
+        // By the time of the backward pass the layer may have changed. The copy computes with the very same parameters; what it
+        // changes is its own.
+        let mut copy = self.layer.clone();
+        for (own, parameter) in copy.parameters_mut().into_iter().zip(parameters) {
+            own.alias(parameter);
+        }
+        let again = Arc::new(move |inputs: &[Tensor]| Ok(vec![copy.forward(&inputs[0])?]));
+        let mut outputs = checkpoint_with(|inputs| Ok(vec![self.layer.forward(&inputs[0])?]), again, &[input])?;
+        Ok(outputs.remove(0))
     }
 }
