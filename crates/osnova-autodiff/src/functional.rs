@@ -1,4 +1,4 @@
-//! Derivatives of functions: what `backward` does, without tracking tensors by hand.
+//! Derivatives of functions in reverse mode: what `backward` does, without tracking tensors by hand.
 //!
 //! Every form takes a function of tensors and the point `inputs` at which to differentiate. The inputs may live on any
 //! device; the function gets them as tracked tensors of that device's [`autodiff`](crate::AutodiffDevice::autodiff), and the
@@ -145,7 +145,8 @@ pub fn vjp(
 /// All first derivatives of a function of any output shape: for each input `J[…, …] = ∂f[…]/∂x[…]` of shape
 /// `[output shape…, input shape…]`.
 ///
-/// One pass forward, and one backward for each element of the output.
+/// One pass forward, and one backward for each element of the output. Where there are fewer inputs than outputs
+/// [`jacobian_forward`](crate::jacobian_forward) is cheaper.
 ///
 /// # Errors
 /// Output and input shapes of more than [`MAX_RANK`](osnova_tensor::MAX_RANK) axes together, and as for [`Pullback::new`].

@@ -168,7 +168,7 @@ pub fn directional_derivative(
 /// `[output shape…, input shape…]`.
 ///
 /// One pass forward for each element of the inputs, where [`jacobian`](crate::jacobian) takes one backward for each element of the output: the
-/// cheaper one where there are fewer inputs than outputs.
+/// cheaper one where there are fewer inputs than outputs. The function runs once for each column and must give the same each time.
 ///
 /// # Errors
 /// Output and input shapes of more than [`MAX_RANK`](osnova_tensor::MAX_RANK) axes together, and as for [`jvp`].

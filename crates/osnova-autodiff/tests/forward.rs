@@ -220,17 +220,22 @@ fn kinks_and_ties_are_those_of_reverse_mode() -> Result<()> {
 }
 
 #[test]
-fn losses_take_the_gradient_that_they_make() -> Result<()> {
-    let device = plain().profiled();
-    device.reset_report();
-    let logits = Tensor::new([[0.3f64, 0.5, 0.2].map(f64::ln)], device)?;
-    let target = Tensor::new([2i64], device)?;
-    let direction = Tensor::new([[1.0, 0.0, 10.0]], device)?;
-    // p − y = (0.3, 0.5, −0.8)
-    close(&jvp(|x| x[0].cross_entropy(&target), &[logits], &[direction])?.1, &[0.3 - 8.0]);
-    let report = device.report().unwrap();
-    // The reference device claims no composites: the loss arrives in parts, its gradient among them.
-    assert!(report.operation("log_softmax").is_some() || report.operation("exp").is_some());
+fn every_float_dtype_keeps_its_own() -> Result<()> {
+    for dtype in [DType::F64, DType::F32, DType::BF16, DType::F16] {
+        let x = [constant([[0.5, -1.0], [2.0, 0.25]]).to_dtype(dtype)?];
+        let u = [constant([[1.0, 2.0], [-1.0, 0.5]]).to_dtype(dtype)?];
+        // 2·mean(x·u) over the rows, by one operation on the tangents
+        let (_, change) = jvp(|x| x[0].square()?.mean(0, false), &x, &u)?;
+        assert_eq!(change.dtype(), dtype);
+        close(&change, &[-1.5, -1.875]);
+        let (value, change) = jvp(|x| x[0].to_dtype(DType::F32), &x, &u)?;
+        assert_eq!((value.dtype(), change.dtype()), (DType::F32, DType::F32));
+        close(&change, &[1.0, 2.0, -1.0, 0.5]);
+    }
+    assert!(matches!(
+        *jvp(|x| Ok(x[0].clone()), &[constant(1i64)], &[constant(1i64)]).unwrap_err(),
+        Error::DType { .. }
+    ));
     Ok(())
 }
 

@@ -76,7 +76,9 @@ pub(crate) fn rule(op: &Op) -> Option<Forward> {
         // Each element keeps its tangent and moves with it
         Op::Sort { .. } => Forward::Own(sort),
         Op::LogSoftmax { .. } => Forward::Own(log_softmax),
-        Op::ActivationGradient(_) => Forward::Own(activation_gradient_step),
+        Op::ActivationGradient(Activation::Identity | Activation::Relu | Activation::Sigmoid | Activation::Tanh) => {
+            Forward::Own(activation_gradient_step)
+        }
         Op::CrossEntropy(CrossEntropy { with_gradient: false, .. })
         | Op::BinaryCrossEntropy(BinaryCrossEntropy { with_gradient: false, .. }) => Forward::Own(loss),
         Op::Custom(custom) if custom.operation().has_backward() => Forward::Custom,
@@ -213,16 +215,16 @@ fn log_softmax(step: &Step) -> Result<Tensor> {
 fn activation_gradient_step(step: &Step) -> Result<Tensor> {
     let Op::ActivationGradient(kind) = *step.op else { unreachable!("asked of activations' gradients alone") };
     let (g, y) = (&step.inputs[0], &step.inputs[1]);
-    let by_output = step.tangent(1).map(|tangent| {
-        let slope = match kind {
-            Activation::Sigmoid => (1.0 - (y * 2.0)?)?,
-            Activation::Tanh => (y * -2.0)?,
-            _ => return tangent.zeros_like(),
-        };
-        (g * tangent)? * slope
-    });
     let by_gradient = step.tangent(0).map(|tangent| activation_gradient(kind, tangent.clone(), y));
-    total([by_gradient, by_output].into_iter().flatten())
+    let by_output = match (kind, step.tangent(1)) {
+        (Activation::Sigmoid, Some(tangent)) => Some((g * tangent)? * (1.0 - (y * 2.0)?)?),
+        (Activation::Tanh, Some(tangent)) => Some((g * tangent)? * (y * -2.0)?),
+        _ => None,
+    };
+    match (by_gradient, by_output) {
+        (None, None) => g.zeros_like(),
+        terms => total([terms.0, terms.1].into_iter().flatten()),
+    }
 }
 
 /// The gradient that the loss made in the same pass, times the tangent of the logits, summed as the loss is.
