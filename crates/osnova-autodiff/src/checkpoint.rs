@@ -210,8 +210,10 @@ impl Recomputation {
         let other = |problem: &str| {
             Error::gradient("checkpoint", problem, "Checkpoint functions that do the same each time they run")
         };
-        let mut function = self.function.lock().unwrap_or_else(PoisonError::into_inner);
-        let function = if retain { function.clone() } else { function.take() };
+        let function = {
+            let mut function = self.function.lock().unwrap_or_else(PoisonError::into_inner);
+            if retain { function.clone() } else { function.take() }
+        };
         let function = function.expect("the record was not freed, so the function is there");
 
         let device = inner.autodiff();

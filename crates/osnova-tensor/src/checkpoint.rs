@@ -13,6 +13,8 @@ use std::sync::Arc;
 /// - Random numbers are those of the first run, so that dropout drops the same elements.
 /// - Checkpoints nest, and have derivatives of any order. (Those are taken of the recomputed pass, which is recorded in full.)
 /// - The function must do the same each time. What it changes besides its result, running statistics say, it changes twice.
+/// - It runs on the calling thread, and what belongs to it is told by that. Two models that train at once do so on threads of their own, not as
+///   tasks of one thread pool, where a thread that waits for one may take up the other.
 ///
 /// The outermost device of the inputs keeps the record. Where that does not record, the function simply runs: bring a constant to the
 /// parameters' device first, `input.to_device(device)?`.
