@@ -75,54 +75,55 @@ impl Pending<'_> {
     }
 }
 
-/// Gradients of `Σ seed · tensor`, where `root` made the tensor. `seed` (1 if absent) lives on `inner` or a device inside it.
-pub(crate) fn backward(
+/// What a pass computes gradients for.
+pub(crate) enum Wanted<'a> {
+    /// The leaves.
+    Leaves,
+    /// These tensors.
+    Tensors(&'a [NodeId]),
+    /// The leaves, and all that was recorded before this number, where the pass ends: the record of a checkpoint.
+    Before(u64),
+}
+
+/// Gradients of `Σ seed · tensor` over `roots`: the edges that made the tensors, with their seeds, on `inner` or a device inside it, and
+/// whether a seed is 1.
+pub(crate) fn backward<'a>(
     inner: Device,
-    tensor: &Tensor,
-    root: &Edge,
-    seed: Option<Tensor>,
-    wanted: Option<&[NodeId]>,
+    roots: impl IntoIterator<Item = (&'a Edge, Tensor, bool)>,
+    wanted: Wanted,
     retain_graph: bool,
 ) -> Result<Gradients> {
-    let unit = seed.is_none();
-    let seed = match seed {
-        Some(seed) => seed,
-        None => Tensor::ones(*tensor.shape(), tensor.dtype(), inner.without_recording())?,
+    let (ids, boundary) = match wanted {
+        Wanted::Tensors(ids) => {
+            let mut sorted = ids.to_vec();
+            sorted.sort_unstable();
+            (Some(sorted), 0)
+        }
+        Wanted::Leaves => (None, 0),
+        Wanted::Before(number) => (None, number),
     };
-    let wanted = wanted.map(|wanted| {
-        let mut sorted = wanted.to_vec();
-        sorted.sort_unstable();
-        sorted
-    });
     // Nothing below the smallest wanted number can lead to a wanted tensor.
-    let lowest = match &wanted {
-        Some(wanted) => wanted.first().map_or(u64::MAX, |id| id.0),
+    let lowest = match &ids {
+        Some(ids) => ids.first().map_or(u64::MAX, |id| id.0),
         None => 0,
     };
     let mut result = Gradients::new();
     let mut frontier = Frontier::default();
-    frontier.add(&root.node, root.output as usize, seed, unit)?;
+    for (root, seed, unit) in roots {
+        frontier.add(&root.node, root.output as usize, seed, unit)?;
+    }
     while let Some(Pending { node, mut gradients, unit }) = frontier.pop() {
-        match &wanted {
-            Some(wanted) => {
-                for (output, gradient) in gradients.iter().enumerate() {
-                    let id = NodeId(node.id + output as u64);
-                    if let (Ok(_), Some(gradient)) = (wanted.binary_search(&id), gradient) {
-                        result.insert(id, gradient.to_device(inner)?);
-                    }
+        let ends = node.op.is_none() || node.id < boundary;
+        if ids.is_some() || ends {
+            for (output, gradient) in gradients.iter().enumerate() {
+                let id = NodeId(node.id + output as u64);
+                let chosen = ids.as_ref().is_none_or(|ids| ids.binary_search(&id).is_ok());
+                if let (true, Some(gradient)) = (chosen, gradient) {
+                    result.insert(id, gradient.to_device(inner)?);
                 }
             }
-            None if node.op.is_none() => {
-                if let Some(gradient) = gradients.pop().flatten() {
-                    result.insert(NodeId(node.id), gradient.to_device(inner)?);
-                }
-            }
-            None => {}
         }
-        let Some(op) = &node.op else { continue };
-        if node.id <= lowest {
-            continue;
-        }
+        let Some(op) = node.op.as_ref().filter(|_| !ends && node.id > lowest) else { continue };
         let Some(saved) = node.saved(retain_graph) else {
             return Err(Error::gradient(
                 "backward",
@@ -130,7 +131,16 @@ pub(crate) fn backward(
                 "Use `backward_retaining` for every pass but the last, or compute the loss anew",
             ));
         };
-        let needs = |index: usize| node.inputs[index].as_ref().is_some_and(|edge| edge.id().0 >= lowest);
+        let edges = &node.inputs;
+        let needs = |index: usize| edges[index].as_ref().is_some_and(|edge| edge.id().0 >= lowest);
+        let mut emit = |index: usize, gradient| match &edges[index] {
+            Some(edge) => frontier.add(&edge.node, edge.output as usize, gradient, false),
+            None => Ok(()),
+        };
+        if let Some(recomputation) = &node.recomputation {
+            recomputation.pull(inner, edges, saved, &gradients, &needs, retain_graph, &mut emit)?;
+            continue;
+        }
         let mut record = Record {
             op,
             inputs: node.inputs.len(),
@@ -139,11 +149,7 @@ pub(crate) fn backward(
             needs: &needs,
             unit,
         };
-        let edges = &node.inputs;
-        rules::pull(&mut record, gradients, &mut |index, gradient| match &edges[index] {
-            Some(edge) => frontier.add(&edge.node, edge.output as usize, gradient, false),
-            None => Ok(()),
-        })?;
+        rules::pull(&mut record, std::mem::take(&mut gradients), &mut emit)?;
     }
     Ok(result)
 }

@@ -1,7 +1,6 @@
 //! The device that stops at the first value that is not finite.
 
-use crate::AutodiffDevice;
-use crate::device::{Wrappers, run};
+use crate::device::{Wrappers, inside, run};
 use osnova_tensor::{
     Backend, Capabilities, Device, Error, HostData, Inputs, Meta, Op, Outputs, Result, Shape, Tensor, Wrapper,
 };
@@ -15,7 +14,7 @@ pub trait CheckedDevice {
     /// Values that were given (uploads, constants, padding) may be infinite, and what is computed from infinite or NaN inputs is let through: the
     /// operation that made those was asked already, or they were meant.
     ///
-    /// Autodiff stays outermost: on a recording device this gives `inner.checked().autodiff()`, so that the backward pass is checked too. Two calls on one
+    /// Devices that differentiate stay outermost: on a recording device this gives `inner.checked().autodiff()`, so that the backward pass is checked too. Two calls on one
     /// device give the same device.
     fn checked(self) -> Device;
 }
@@ -23,9 +22,9 @@ pub trait CheckedDevice {
 impl CheckedDevice for Device {
     fn checked(self) -> Device {
         static DEVICES: Wrappers<()> = Wrappers::new();
-        match self.inner() {
-            Some(inner) if self.backend().as_recorder().is_some() => inner.checked().autodiff(),
-            _ => DEVICES.of(self, |inner| (Device::intern(Checked { inner }), ())).0,
+        match inside(self, |inner| inner.checked()) {
+            Some(device) => device,
+            None => DEVICES.of(self, |inner| (Device::intern(Checked { inner }), ())).0,
         }
     }
 }

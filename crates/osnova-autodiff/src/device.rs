@@ -1,11 +1,13 @@
 //! The recording device.
 
-use crate::backward;
+use crate::backward::{self, Wanted};
+use crate::checkpoint::{self, paused};
+use crate::forward::ForwardDevice;
 use crate::node::{Edge, Node, Recorded, Saved};
 use crate::rules::{self, Rule};
 use osnova_tensor::{
-    Backend, Capabilities, Device, Error, Gradients, HostData, Inputs, Meta, Metas, NodeId, Op, Outputs, Recorder,
-    Result, Shape, Tensor, Wrapper, decompose,
+    Backend, Capabilities, Device, Error, Gradients, HostData, Inputs, Meta, Metas, NodeId, Op, Outputs, Recompute,
+    Recorder, Result, Shape, Tensor, Wrapper, decompose,
 };
 use smallvec::{SmallVec, smallvec};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,6 +51,15 @@ impl<T: Copy> Wrappers<T> {
     }
 }
 
+/// Devices that differentiate stay outermost: what wraps a device, asked to wrap one of those, goes inside it.
+pub(crate) fn inside(device: Device, wrap: impl FnOnce(Device) -> Device) -> Option<Device> {
+    let inner = device.inner().filter(|_| device.differentiates())?;
+    Some(match device.backend().as_recorder() {
+        Some(_) => wrap(inner).autodiff(),
+        None => wrap(inner).forward_mode(),
+    })
+}
+
 /// Runs a checked operation on `device` without checking it again; the outputs live there.
 pub(crate) fn run(device: Device, op: &Op, inputs: Inputs, outputs: &[Meta]) -> Result<Outputs> {
     if !op.is_composite() || device.backend().claims(op, &inputs) {
@@ -63,10 +74,10 @@ pub(crate) fn run(device: Device, op: &Op, inputs: Inputs, outputs: &[Meta]) -> 
 }
 
 #[derive(Debug)]
-struct Autodiff {
+pub(crate) struct Autodiff {
     inner: Device,
     capabilities: Capabilities,
-    /// Whether a device inside records too: then what the forward pass computes must itself be differentiable.
+    /// Whether a device inside differentiates too: then what the forward pass computes must itself be differentiable.
     nested: bool,
 }
 
@@ -75,7 +86,7 @@ impl Autodiff {
         let mut nested = false;
         let mut at = Some(inner);
         while let Some(device) = at {
-            nested |= device.backend().as_recorder().is_some();
+            nested |= device.differentiates();
             at = device.inner();
         }
         Self { inner, capabilities: inner.capabilities(), nested }
@@ -83,7 +94,7 @@ impl Autodiff {
 
     /// The inner tensor and its history. Tensors of devices further inside are constants.
     #[inline]
-    fn take_apart(device: Device, mut tensor: Tensor) -> (Tensor, Option<Edge>) {
+    pub(crate) fn take_apart(device: Device, mut tensor: Tensor) -> (Tensor, Option<Edge>) {
         if tensor.device() != device {
             return (tensor, None);
         }
@@ -98,7 +109,7 @@ impl Autodiff {
     }
 
     #[inline]
-    fn put_together(device: Device, inner: Tensor, edge: Option<Edge>) -> Tensor {
+    pub(crate) fn put_together(device: Device, inner: Tensor, edge: Option<Edge>) -> Tensor {
         Tensor::from_parts(device, *inner.layout(), inner.dtype(), Recorded { inner: Some(inner), edge })
     }
 
@@ -162,7 +173,7 @@ impl Autodiff {
 
 /// Whether `tensor` is a recorded tensor of `device`.
 #[inline]
-fn tracked(device: Device, tensor: &Tensor) -> bool {
+pub(crate) fn tracked(device: Device, tensor: &Tensor) -> bool {
     tensor.device() == device && tensor.storage::<Recorded>().is_some_and(|recorded| recorded.edge.is_some())
 }
 
@@ -177,8 +188,10 @@ impl Backend for Autodiff {
 
     fn claims(&self, op: &Op, inputs: &[Tensor]) -> bool {
         // Constants, and all tensors of devices further inside, need no rule.
-        let recorded =
-            |tensor: &Tensor| std::ptr::addr_eq(tensor.device().backend(), self) && self.node_id(tensor).is_some();
+        let recorded = |tensor: &Tensor| {
+            let device = tensor.device();
+            std::ptr::addr_eq(device.backend(), self) && self.node_id(tensor).is_some() && !paused(device)
+        };
         match op {
             Op::Optimize(_) => true,
             // The gradient that the forward pass makes is a constant: not for second derivatives, not for other inputs.
@@ -207,6 +220,10 @@ impl Backend for Autodiff {
         if !inputs.iter().any(|input| tracked(device, input)) {
             return self.pass(device, op, inputs, outputs);
         }
+        if paused(device) {
+            checkpoint::meet(device, &inputs);
+            return self.pass(device, op, inputs, outputs);
+        }
         match op {
             Op::Binary(_) | Op::Where => {
                 // Broadcasting becomes an operation of its own, so that no other rule need know about it. Constants
@@ -223,7 +240,7 @@ impl Backend for Autodiff {
                 let linear = Op::Linear { bias: *bias, activation: osnova_tensor::Activation::Identity };
                 let product = self.execute(device, &linear, inputs, outputs)?;
                 let product = product.into_iter().collect();
-                return self.execute(device, &Op::Activate(*activation), product, outputs);
+                return run(device, &Op::Activate(*activation), product, outputs);
             }
             _ => {}
         }
@@ -292,7 +309,23 @@ impl Recorder for Autodiff {
                 ));
             }
         };
-        backward::backward(self.inner, tensor, root, seed, wanted, retain_graph)
+        let unit = seed.is_none();
+        let seed = match seed {
+            Some(seed) => seed,
+            None => Tensor::ones(*tensor.shape(), tensor.dtype(), self.inner.without_recording())?,
+        };
+        let wanted = wanted.map_or(Wanted::Leaves, Wanted::Tensors);
+        backward::backward(self.inner, [(root, seed, unit)], wanted, retain_graph)
+    }
+
+    fn checkpoint(
+        &self,
+        device: Device,
+        first: &mut dyn FnMut(&[Tensor]) -> Result<Vec<Tensor>>,
+        again: Recompute,
+        inputs: &[Tensor],
+    ) -> Result<Vec<Tensor>> {
+        checkpoint::checkpoint(device, first, again, inputs)
     }
 }
 

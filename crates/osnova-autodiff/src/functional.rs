@@ -1,4 +1,4 @@
-//! Derivatives of functions: what `backward` does, without tracking tensors by hand.
+//! Derivatives of functions in reverse mode: what `backward` does, without tracking tensors by hand.
 //!
 //! Every form takes a function of tensors and the point `inputs` at which to differentiate. The inputs may live on any
 //! device; the function gets them as tracked tensors of that device's [`autodiff`](crate::AutodiffDevice::autodiff), and the
@@ -9,7 +9,8 @@
 //! would be differentiated at the level at which the outer function is recorded, and the outer derivative would be lost.
 
 use crate::AutodiffDevice;
-use osnova_tensor::{Device, Error, NodeId, Result, Shape, Tensor};
+use crate::pushforward::push_all;
+use osnova_tensor::{DType, Device, Error, NodeId, Result, Shape, Tensor};
 
 /// A function's value at a point, and the way back from its output to its inputs: vᵀ·J for any v.
 #[derive(Debug)]
@@ -72,12 +73,20 @@ impl Pullback {
     }
 }
 
-fn zeros(like: &Tensor, device: Device) -> Result<Tensor> {
+pub(crate) fn zeros(like: &Tensor, device: Device) -> Result<Tensor> {
     Tensor::zeros(*like.shape(), like.dtype(), device)
 }
 
+/// 1 at one element, 0 elsewhere, beside a tensor: a constant.
+pub(crate) fn unit(like: &Tensor, at: usize) -> Result<Tensor> {
+    Tensor::arange_of(0, 1, like.count(), DType::I64, like.device().without_recording())?
+        .equal(at as i64)?
+        .to_dtype(like.dtype())?
+        .reshape(like.shape())
+}
+
 /// The device that wraps all others.
-fn outermost(tensors: &[Tensor]) -> Result<Device> {
+pub(crate) fn outermost(tensors: &[Tensor]) -> Result<Device> {
     let Some(first) = tensors.first() else {
         return Err(Error::argument("gradient", "there is no input to differentiate by", "Give at least one"));
     };
@@ -136,7 +145,8 @@ pub fn vjp(
 /// All first derivatives of a function of any output shape: for each input `J[…, …] = ∂f[…]/∂x[…]` of shape
 /// `[output shape…, input shape…]`.
 ///
-/// One pass forward, and one backward for each element of the output.
+/// One pass forward, and one backward for each element of the output. Where there are fewer inputs than outputs
+/// [`jacobian_forward`](crate::jacobian_forward) is cheaper.
 ///
 /// # Errors
 /// Output and input shapes of more than [`MAX_RANK`](osnova_tensor::MAX_RANK) axes together, and as for [`Pullback::new`].
@@ -145,13 +155,8 @@ pub fn jacobian(function: impl FnOnce(&[Tensor]) -> Result<Tensor>, inputs: &[Te
     let value = &pullback.value;
     let count = value.count();
     let mut rows: Vec<Vec<Tensor>> = vec![Vec::with_capacity(count); inputs.len()];
-    let constants = value.device().without_recording();
     for at in 0..count {
-        let unit = Tensor::arange_of(0, 1, count, osnova_tensor::DType::I64, constants)?
-            .equal(at as i64)?
-            .to_dtype(value.dtype())?
-            .reshape(value.shape())?;
-        for (rows, gradient) in rows.iter_mut().zip(pullback.pull(&unit)?) {
+        for (rows, gradient) in rows.iter_mut().zip(pullback.pull(&unit(value, at)?)?) {
             rows.push(gradient);
         }
     }
@@ -180,36 +185,16 @@ pub fn hessian(function: impl Fn(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor]
 /// The product of the Hessian of a scalar function with a vector, without forming the Hessian: for each input
 /// `Σⱼ H[i][j]·vⱼ`, of its shape. `vectors` holds one tensor for each input, of its shape.
 ///
-/// The gradient of ∇f·v: two passes forward and two backward, however many elements there are.
+/// H·v is the derivative of ∇f along v: forward mode over reverse mode, one pass forward and one back with about twice the work each, however many
+/// elements there are. Pearlmutter 1994.
 ///
 /// # Errors
-/// Not one vector for each input, and as for [`grad`].
+/// Not one vector for each input, a function whose value is not a single element, and as for [`jvp`](crate::jvp).
 pub fn hvp(
     function: impl Fn(&[Tensor]) -> Result<Tensor>,
     inputs: &[Tensor],
     vectors: &[Tensor],
 ) -> Result<Vec<Tensor>> {
-    let fits = inputs.len() == vectors.len()
-        && inputs.iter().zip(vectors).all(|(input, vector)| input.shape() == vector.shape());
-    if !fits {
-        let shapes = inputs.iter().chain(vectors).map(|tensor| *tensor.shape());
-        return Err(Error::shape(
-            "hvp",
-            shapes,
-            "inputs and vectors do not pair up",
-            "Give one vector for each input, of its shape",
-        ));
-    }
-    let slope = |inputs: &[Tensor]| {
-        let mut sum: Option<Tensor> = None;
-        for (gradient, vector) in grad(&function, inputs)?.into_iter().zip(vectors) {
-            let term = (gradient * vector)?.sum(.., false)?;
-            sum = Some(match sum {
-                Some(sum) => (sum + term)?,
-                None => term,
-            });
-        }
-        sum.ok_or_else(|| Error::argument("hvp", "there is no input", "Give at least one"))
-    };
-    grad(slope, inputs)
+    let pushed = push_all("hvp", |inputs| grad(&function, inputs), inputs, vectors)?;
+    Ok(pushed.into_iter().map(|(_, product)| product).collect())
 }

@@ -1,5 +1,6 @@
 //! The record: who made a tensor, and what its derivative needs.
 
+use crate::checkpoint::{Recomputation, let_go};
 use osnova_tensor::{Meta, NodeId, Op, Tensor};
 use smallvec::SmallVec;
 use std::mem;
@@ -47,10 +48,17 @@ pub(crate) struct Node {
     // same moment over the same graph.
     saved: Mutex<Saved>,
     freed: AtomicBool,
+    /// For a checkpoint, what makes its record anew.
+    pub(crate) recomputation: Option<Box<Recomputation>>,
 }
 
 /// Numbers for nodes, in the order of creation over the whole program.
 static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// A number larger than those of all nodes so far, and smaller than those of all later ones.
+pub(crate) fn now() -> u64 {
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
 
 impl Node {
     /// A tensor that gradients are computed for.
@@ -68,7 +76,7 @@ impl Node {
         outputs: usize,
     ) -> Self {
         let id = NEXT.fetch_add(outputs as u64, Ordering::Relaxed);
-        Self { id, op, inputs, metas, saved: Mutex::new(saved), freed: AtomicBool::new(false) }
+        Self { id, op, inputs, metas, saved: Mutex::new(saved), freed: AtomicBool::new(false), recomputation: None }
     }
 
     /// What the derivative reads; `None` if an earlier pass freed it. Leaves it there if `retain`.
@@ -99,6 +107,9 @@ impl Drop for Node {
                 Some(node) => release(&mut node.inputs, &mut pending),
                 None => release_last(node, &mut pending),
             }
+        }
+        if let Some(recomputation) = self.recomputation.take() {
+            let_go(*recomputation);
         }
     }
 }

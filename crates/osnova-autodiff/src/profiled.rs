@@ -1,8 +1,7 @@
 //! The device that counts and times operations.
 
-use crate::AutodiffDevice;
 use crate::checked::Held;
-use crate::device::{Wrappers, run};
+use crate::device::{Wrappers, inside, run};
 use osnova_tensor::{
     Backend, Capabilities, Device, HostData, Inputs, Meta, Op, Outputs, Result, Shape, Tensor, Wrapper,
 };
@@ -18,7 +17,7 @@ pub trait ProfiledDevice {
     /// The device that counts and times every operation on this one, and, with the feature `tracing`, opens a span for each (level `TRACE`, target
     /// `osnova`, name `operation`, with the operation's name and the output's shape). An asynchronous device is waited for after each operation.
     ///
-    /// Autodiff stays outermost: on a recording device this gives `inner.profiled().autodiff()`, so that the backward pass is counted too. Two
+    /// Devices that differentiate stay outermost: on a recording device this gives `inner.profiled().autodiff()`, so that the backward pass is counted too. Two
     /// calls on one device give the same device and one table.
     fn profiled(self) -> Device;
 
@@ -31,9 +30,9 @@ pub trait ProfiledDevice {
 
 impl ProfiledDevice for Device {
     fn profiled(self) -> Device {
-        match self.inner() {
-            Some(inner) if self.backend().as_recorder().is_some() => inner.profiled().autodiff(),
-            _ => {
+        match inside(self, |inner| inner.profiled()) {
+            Some(device) => device,
+            None => {
                 let make = |inner| {
                     let backend: &'static Profiled =
                         Box::leak(Box::new(Profiled { inner, table: Mutex::new(HashMap::new()) }));

@@ -2,7 +2,7 @@
 
 mod common;
 
-use osnova_autodiff::{AutodiffDevice, CheckedDevice, ProfiledDevice, Settings, gradcheck, gradgradcheck};
+use osnova_autodiff::{AutodiffDevice, CheckedDevice, ProfiledDevice, Settings, grad, gradcheck, gradgradcheck, jvp};
 use osnova_cpu::CpuDevice;
 use osnova_tensor::{Activation, DType, Device, Generator, Inputs, Op, Optimize, Real, Result, Tensor};
 
@@ -92,5 +92,26 @@ fn training_agrees_with_the_reference_under_every_wrapper() -> Result<()> {
     assert_eq!(report.operation("sgd").map(|row| row.count), Some(50));
     // The loss and its gradient are one operation.
     assert_eq!(report.operation("cross_entropy").map(|row| row.count), Some(50));
+    Ok(())
+}
+
+#[test]
+fn fused_operations_stay_fused_in_forward_mode() -> Result<()> {
+    // A table of the test's own.
+    let device = Device::cpu().checked().profiled();
+    device.reset_report();
+    let (weight, input) = (normal(&[3, 4], 1, device)?, normal(&[5, 4], 2, device)?);
+    let target = Tensor::new([0i64, 2, 1, 1, 0], device)?;
+    let loss = |w: &[Tensor]| input.linear(&w[0], None, Activation::Tanh)?.cross_entropy(&target);
+    let direction = [normal(&[3, 4], 3, device)?];
+    let change = jvp(loss, std::slice::from_ref(&weight), &direction)?.1.item()?;
+    let report = device.report().unwrap_or_default();
+    let count = |name| report.operation(name).map_or(0, |row| row.count);
+    // The layer and its tangent; one loss, whose gradient comes from the same pass.
+    assert_eq!((count("linear"), count("activation_gradient"), count("cross_entropy")), (2, 1, 1));
+    assert_eq!((count("matmul"), count("tanh"), count("softmax"), count("log_softmax")), (0, 0, 0, 0));
+    let slope = grad(loss, &[weight])?;
+    let expected = (&slope[0] * &direction[0])?.sum(.., false)?.item()?;
+    assert!((change - expected).abs() < 1e-12, "{change} and {expected}");
     Ok(())
 }

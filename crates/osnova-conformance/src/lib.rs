@@ -36,7 +36,8 @@
 //! - a second run, now on last handles and so perhaps in place, gives the same bits; and so does one tensor used as two inputs.
 //!
 //! Then: special values ([`special_values`]: NaN, infinities, −0, subnormals, extremes), refused input ([`bad_input`]: a
-//! typed error, never a panic), and gradients of first and second order against central differences ([`gradients`]).
+//! typed error, never a panic), gradients of first and second order against central differences ([`gradients`]), and forward mode
+//! against both ([`forward_mode`]).
 //! Composites are held against their decomposition on the oracle. [`goldens`] compares values and gradients with PyTorch's, from a file.
 //!
 //! # When a case fails
@@ -204,6 +205,9 @@ families! {
     /// Gradients of first and second order on `device.autodiff()` against central differences in f64, relative tolerance 1e-6. Passes
     /// without a case on a device that lacks f64.
     gradients => Gradients;
+    /// Forward mode on `device.forward_mode()`, against central differences and against reverse mode to a relative 1e-10, and second derivatives by
+    /// both modes over each other. Passes without a case on a device that lacks f64.
+    forward_mode => ForwardMode;
 }
 
 /// Runs every family on a device.

@@ -125,6 +125,22 @@ fn a_wrong_function_has_a_wrong_gradient() {
     });
     let report = osnova_conformance::gradients(device, &settings());
     assert!(report.failures().iter().any(|failure| failure.subject == "tanh (gradient)"), "{report}");
+    let report = osnova_conformance::forward_mode(device, &settings());
+    assert!(report.failures().iter().any(|failure| failure.subject == "tanh (forward mode)"), "{report}");
+}
+
+#[test]
+fn a_wrong_adjoint_shows_where_both_modes_meet() {
+    // Sums from the back are too large by a factor: linear still, so that no difference along a direction tells. But they are the way back
+    // of sums from the front.
+    let device = wrong(|op, _, values| {
+        if matches!(op, Op::CumulativeSum { reverse: true, .. }) {
+            values.iter_mut().for_each(|value| *value *= 1.0 + 1e-8);
+        }
+    });
+    let report = osnova_conformance::forward_mode(device, &settings());
+    assert_caught(&report, &["cumsum (forward mode)"]);
+    assert!(report.to_string().contains("⟨v, J·u⟩ and ⟨Jᵀ·v, u⟩ differ"), "{report}");
 }
 
 /// Storage of [`Careless`]: its values can be written while other tensors share them.
@@ -323,12 +339,20 @@ fn a_failing_case_is_simple_and_repeats() {
 
 #[test]
 fn wrapping_devices_pass() {
-    use osnova_autodiff::AutodiffDevice;
-    let device = Device::reference().autodiff();
-    assert!(device.backend().as_wrapper().map(Wrapper::inner) == Some(Device::reference()));
+    use osnova_autodiff::{AutodiffDevice, ForwardDevice};
     let settings = Settings::default().cases(24);
-    for family in [osnova_conformance::movement, osnova_conformance::elementwise, osnova_conformance::composites] {
-        family(device, &settings).assert();
+    let families = [
+        osnova_conformance::movement,
+        osnova_conformance::elementwise,
+        osnova_conformance::composites,
+        osnova_conformance::gradients,
+        osnova_conformance::forward_mode,
+    ];
+    for device in [Device::reference().autodiff(), Device::reference().forward_mode()] {
+        assert!(device.backend().as_wrapper().map(Wrapper::inner) == Some(Device::reference()));
+        for family in families {
+            family(device, &settings).assert();
+        }
     }
     // One number type for all dtypes: what the oracle stores is what it rounds to.
     assert_eq!(Number::Float(0.1).to(DType::F32), Number::Float(f64::from(0.1f32)));

@@ -135,6 +135,11 @@ impl Param {
         std::mem::replace(&mut self.value, placeholder).into_detached()
     }
 
+    /// Becomes another handle to the very tensor of `other`: the same leaf, where a clone would be a leaf of its own.
+    pub(crate) fn alias(&mut self, other: &Self) {
+        *self = Self { value: other.value.clone(), meta: other.meta, device: other.device, trainable: other.trainable };
+    }
+
     /// Moves it to another device: tracked there if that one records.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use crate::{DTypeSet, Device, Gradients, HostData, Meta, NodeId, Op, Result, Shape, Tensor};
 use smallvec::SmallVec;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 /// An operation's inputs, by value: a kernel that holds a tensor's last handle may write into it.
 pub type Inputs = SmallVec<[Tensor; 3]>;
@@ -94,7 +95,16 @@ pub trait Wrapper {
 
     /// The tensor of the inner device inside a tensor of this one, without copying. If `tensor` is the last handle, so is the result.
     fn unwrap(&self, tensor: Tensor) -> Tensor;
+
+    /// Whether tensors carry derivatives beside their values (forward mode). Constants then live inside the device, as they do
+    /// inside one that records.
+    fn carries_derivatives(&self) -> bool {
+        false
+    }
 }
+
+/// A function of tensors that can run again: see [`checkpoint_with`](crate::checkpoint_with).
+pub type Recompute = Arc<dyn Fn(&[Tensor]) -> Result<Vec<Tensor>> + Send + Sync>;
 
 /// A device that records operations, so that gradients can be computed.
 pub trait Recorder {
@@ -118,4 +128,20 @@ pub trait Recorder {
         wanted: Option<&[NodeId]>,
         retain_graph: bool,
     ) -> Result<Gradients>;
+
+    /// Runs `first` at `inputs` and keeps only these and `again`, which the backward pass runs in its place. `device` is the handle to this
+    /// backend. A recorder that cannot simply runs `first` on the record.
+    ///
+    /// # Errors
+    /// Whatever the function reports.
+    fn checkpoint(
+        &self,
+        device: Device,
+        first: &mut dyn FnMut(&[Tensor]) -> Result<Vec<Tensor>>,
+        again: Recompute,
+        inputs: &[Tensor],
+    ) -> Result<Vec<Tensor>> {
+        let _ = (device, again);
+        first(inputs)
+    }
 }

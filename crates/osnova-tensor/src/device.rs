@@ -59,12 +59,17 @@ impl Device {
         self == other || self.inner().is_some_and(|inner| inner.contains(other))
     }
 
-    /// The innermost device that does not record: where values live that need no gradient.
+    /// Whether this device itself takes part in differentiation: it records, or its tensors carry derivatives.
+    pub fn differentiates(self) -> bool {
+        self.0.as_recorder().is_some() || self.0.as_wrapper().is_some_and(crate::Wrapper::carries_derivatives)
+    }
+
+    /// The innermost device that takes no part in differentiation: where values live that need no gradient.
     ///
     /// For `cpu.autodiff()` that is `cpu`, for `cpu` it is `cpu` itself.
     pub fn without_recording(self) -> Self {
         match self.inner() {
-            Some(inner) if self.0.as_recorder().is_some() => inner.without_recording(),
+            Some(inner) if self.differentiates() => inner.without_recording(),
             _ => self,
         }
     }

@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+mod checkpoint;
 mod custom;
 mod decompose;
 mod device;
@@ -35,7 +36,8 @@ mod shape;
 mod tensor;
 mod view;
 
-pub use backend::{Backend, Capabilities, Inputs, Outputs, Recorder, Wrapper};
+pub use backend::{Backend, Capabilities, Inputs, Outputs, Recompute, Recorder, Wrapper};
+pub use checkpoint::{checkpoint, checkpoint_many, checkpoint_with};
 pub use custom::{Custom, CustomOp};
 pub use decompose::decompose;
 pub use device::Device;

@@ -18,6 +18,9 @@ use crate::{DType, HostData, Real};
 use half::{bf16, f16};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+mod replay;
+pub use replay::{noted, replayed};
+
 /// Where random numbers start: a position in the sequence of a seed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Stream {
@@ -230,9 +233,9 @@ impl Generator {
         *self = Self::at(stream);
     }
 
-    /// Takes the next `blocks` blocks.
+    /// Takes the next `blocks` blocks. Within [`replayed`] they are those of the first run.
     pub fn take(&self, blocks: u64) -> Stream {
-        Stream { seed: self.seed, counter: self.counter.fetch_add(blocks, Ordering::Relaxed) }
+        replay::draw(|| Stream { seed: self.seed, counter: self.counter.fetch_add(blocks, Ordering::Relaxed) })
     }
 
     /// A generator for an independent sequence, told from others by `label`.

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | [`tensor`] | `osnova-tensor` | tensors, operations as data, devices, errors, random streams |
 //! | [`cpu`] | `osnova-cpu` | the default backend (feature `cpu`) |
-//! | [`autodiff`] | `osnova-autodiff` | gradients, `grad`, `jacobian`, `hessian`, gradient checks, the `checked` and `profiled` devices |
+//! | [`autodiff`] | `osnova-autodiff` | gradients, `grad`, `jvp`, `jacobian`, `hessian`, checkpoints, gradient checks, the `checked` and `profiled` devices |
 //! | [`nn`] | `osnova-nn` | modules, layers, losses, initialisers |
 //! | [`optim`] | `osnova-optim` | optimizers, schedules, clipping |
 //! | [`data`] | `osnova-data` | data sets, readers, preprocessing, splits, loaders |
@@ -36,7 +36,7 @@ pub mod nn {
 
 /// What almost every program needs: `use osnova::prelude::*;`.
 pub mod prelude {
-    pub use crate::autodiff::{AutodiffDevice, CheckedDevice, ProfiledDevice};
+    pub use crate::autodiff::{AutodiffDevice, CheckedDevice, ForwardDevice, ProfiledDevice};
     #[cfg(feature = "cpu")]
     pub use crate::cpu::CpuDevice;
     pub use crate::nn::{

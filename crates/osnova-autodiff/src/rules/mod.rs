@@ -14,6 +14,7 @@ mod matmul;
 mod network;
 mod reduce;
 mod shape;
+pub(crate) mod tangent;
 
 use crate::node::Saved;
 use osnova_tensor::{BinaryCrossEntropy, CrossEntropy, Meta, Op, Result, Shape, Tensor};

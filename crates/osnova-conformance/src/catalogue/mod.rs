@@ -160,13 +160,22 @@ pub(crate) fn subjects(device: Device) -> Vec<Subject> {
         if supported.contains(DType::F64) {
             // Indices and conditions keep their dtypes; what carries a gradient is f64.
             let smooth = Draw { flavour: Flavour::Gradient, dtypes: vec![DType::F64] };
-            subjects.extend(entries(kind, &smooth).into_iter().map(|(name, cases)| Subject {
-                name: format!("{name} (gradient)"),
-                family: Family::Gradients,
-                cases,
-                check: gradient::check,
-                cost: 16,
-            }));
+            for (name, cases) in entries(kind, &smooth) {
+                subjects.push(Subject {
+                    name: format!("{name} (gradient)"),
+                    family: Family::Gradients,
+                    cases: cases.clone(),
+                    check: gradient::check,
+                    cost: 16,
+                });
+                subjects.push(Subject {
+                    name: format!("{name} (forward mode)"),
+                    family: Family::ForwardMode,
+                    cases,
+                    check: gradient::check_forward,
+                    cost: 16,
+                });
+            }
         }
     }
     subjects.extend(bad_input::unsupported_dtypes(&dtypes));

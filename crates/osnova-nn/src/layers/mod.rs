@@ -2,6 +2,7 @@
 
 mod activations;
 mod batch_norm;
+mod checkpointed;
 mod dropout;
 mod embedding;
 mod group_norm;
@@ -19,6 +20,7 @@ pub use activations::{
     Threshold,
 };
 pub use batch_norm::{BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d, BatchNormOptions};
+pub use checkpointed::Checkpointed;
 pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use group_norm::{GroupNorm, GroupNormOptions, InstanceNorm, InstanceNormOptions};
