@@ -89,7 +89,7 @@ pub fn for_each_block(blocks: usize, nanoseconds: usize, block: impl Fn(usize) +
         return (0..blocks).for_each(block);
     }
     fork(nanoseconds, blocks, |serial| {
-        if serial { (0..blocks).for_each(&block) } else { halve(0, blocks, grain(blocks), &block) }
+        if serial { (0..blocks).for_each(&block) } else { halve(0, blocks, grain(blocks, nanoseconds), &block) }
     });
 }
 
@@ -109,7 +109,7 @@ pub fn for_each_chunk<T: Send>(
         return serial(output);
     }
     fork(nanoseconds, chunks, |one_thread| {
-        if one_thread { serial(output) } else { halve_chunks(output, 0, length, grain(chunks), &work) }
+        if one_thread { serial(output) } else { halve_chunks(output, 0, length, grain(chunks, nanoseconds), &work) }
     });
 }
 
@@ -299,9 +299,12 @@ fn build(
     Ok(pool)
 }
 
-/// How many blocks one thread takes at a time: few enough to even out, many enough that forks cost nothing.
-fn grain(blocks: usize) -> usize {
-    (blocks / (8 * rayon::current_num_threads())).max(1)
+/// How many blocks one thread takes at a time: few enough to even out, many enough that forks cost nothing. Pieces of less
+/// than [`FORK_GATE`] are not worth handing over.
+fn grain(blocks: usize, nanoseconds: usize) -> usize {
+    let threads = rayon::current_num_threads();
+    let worth = blocks.saturating_mul(FORK_GATE) / nanoseconds.max(1);
+    (blocks / (8 * threads)).max(worth.min(blocks.div_ceil(threads))).max(1)
 }
 
 fn halve(start: usize, end: usize, grain: usize, block: &(impl Fn(usize) + Sync)) {
