@@ -103,3 +103,8 @@ impl CpuDevice for Device {
         }
     }
 }
+
+/// The book's chapter runs as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/tensors.md")]
+struct Tensors;
