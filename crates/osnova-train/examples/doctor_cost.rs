@@ -16,7 +16,7 @@ use std::time::Instant;
 /// Steps a run: the first three are looked at one by one, which a run of usual length does not notice.
 const STEPS: usize = 400;
 /// Pairs of runs.
-const PAIRS: usize = 15;
+const PAIRS: usize = 31;
 
 struct Recipe {
     name: &'static str,

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 const DEAD_LOOKS: usize = 3;
 /// … in which it saw at least so many samples.
 const DEAD_SAMPLES: usize = 64;
-/// The share of dead units in a layer from which it is named. Healthy networks measured: at most 0.15.
+/// The share of dead units in a layer from which it is named. Healthy networks measured: at most 0.2.
 const DEAD_SHARE: f64 = 0.5;
 /// The share from which next to nothing passes the layer.
 const DEAD_CRITICAL: f64 = 0.9;

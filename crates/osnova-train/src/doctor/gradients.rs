@@ -86,11 +86,28 @@ enum Norms {
 
 /// The norms of a small parameter on a device that need not be waited for: fewer operations than on the device.
 fn norms_on_host(gradient: &Tensor, before: &Tensor, after: &Tensor) -> Result<[f64; 3]> {
-    let gradient = gradient.to_host()?.to_f64();
-    let (before, after) = (before.to_host()?.to_f64(), after.to_host()?.to_f64());
-    let norm = |values: &[f64]| values.iter().map(|value| value * value).sum::<f64>().sqrt();
-    let update = before.iter().zip(&after).map(|(before, after)| (after - before) * (after - before)).sum::<f64>();
-    Ok([norm(&gradient), norm(&before), update.sqrt()])
+    if gradient.dtype() == DType::F32 && before.dtype() == DType::F32 && after.dtype() == DType::F32 {
+        let [gradient, before, after] = [gradient.to_vec::<f32>()?, before.to_vec()?, after.to_vec()?];
+        return Ok(norms(&gradient, &before, &after));
+    }
+    let host = |tensor: &Tensor| -> Result<Vec<f64>> { Ok(tensor.to_host()?.to_f64()) };
+    Ok(norms(&host(gradient)?, &host(before)?, &host(after)?))
+}
+
+fn norms<T: Copy + Into<f64>>(gradient: &[T], before: &[T], after: &[T]) -> [f64; 3] {
+    // Eight sums side by side: a single one waits for each addition.
+    const LANES: usize = 8;
+    let mut sums = [[0.0; LANES]; 3];
+    let rows = gradient.chunks(LANES).zip(before.chunks(LANES)).zip(after.chunks(LANES));
+    for ((gradient, before), after) in rows {
+        for (lane, ((gradient, before), after)) in gradient.iter().zip(before).zip(after).enumerate() {
+            let (gradient, before, after): (f64, f64, f64) = ((*gradient).into(), (*before).into(), (*after).into());
+            sums[0][lane] += gradient * gradient;
+            sums[1][lane] += before * before;
+            sums[2][lane] += (after - before) * (after - before);
+        }
+    }
+    sums.map(|lanes| lanes.iter().sum::<f64>().sqrt())
 }
 
 impl Pending {
@@ -381,10 +398,10 @@ pub(super) fn not_finite_loss(loss: f64, tensor: &str) -> Finding {
 
 /// A line for each layer over the steps, on a logarithmic axis.
 pub(super) fn chart(title: &str, label: &str, series: Vec<(String, Vec<(u64, f64)>)>) -> LineChart {
-    // The legend needs 20 pixels a line.
-    let height = 440.max(120 + 20 * series.len()).min(2000) as u32;
-    let mut chart = LineChart::new(title).x_label("step").y_label(label).log_y().size(860, height);
+    let mut chart = LineChart::new(title).x_label("step").y_label(label).log_y().size(860, 460);
     for (name, points) in series {
+        // The layers of a list have numbers for names.
+        let name = if name.starts_with(|first: char| first.is_ascii_digit()) { format!("layer {name}") } else { name };
         chart = chart.series(name, points.into_iter().map(|(step, value)| (step as f64, value)));
     }
     chart
