@@ -13,10 +13,12 @@ use osnova_tensor::{DType, Device, Generator, Tensor};
 use osnova_train::{Classification, Doctor, Result, Trainer};
 use std::time::Instant;
 
-/// Steps a run: the first three are looked at one by one, which a run of usual length does not notice.
-const STEPS: usize = 400;
+/// Batches an epoch.
+const BATCHES: usize = 100;
+/// Epochs a run.
+const EPOCHS: usize = 10;
 /// Pairs of runs.
-const PAIRS: usize = 31;
+const PAIRS: usize = 15;
 
 struct Recipe {
     name: &'static str,
@@ -49,14 +51,14 @@ fn model(recipe: &Recipe) -> Result<Sequential> {
 /// Microseconds a step.
 fn run(recipe: &Recipe, data: &ArrayDataset, doctor: bool) -> Result<f64> {
     let mut train = DataLoader::new(data.clone(), recipe.batch)?;
-    let mut trainer = Trainer::new(1);
+    let mut trainer = Trainer::new(EPOCHS);
     if doctor {
         trainer = trainer.callback(Doctor::new().quiet());
     }
     let mut model = model(recipe)?;
     let begin = Instant::now();
     trainer.fit(&mut Classification, &mut model, &mut AdamW::new(1e-3), &mut train, None)?;
-    Ok(begin.elapsed().as_secs_f64() * 1e6 / STEPS as f64)
+    Ok(begin.elapsed().as_secs_f64() * 1e6 / (EPOCHS * BATCHES) as f64)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -67,7 +69,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn main() -> Result<()> {
     println!("| model | without, µs a step | with, µs a step | ratio |\n|---|---|---|---|");
     for recipe in &RECIPES {
-        let samples = STEPS * recipe.batch;
+        let samples = BATCHES * recipe.batch;
         let shape = [samples, recipe.widths[0]];
         let features = Tensor::normal(shape, 0.0, 1.0, DType::F32, &Generator::new(1), Device::cpu())?;
         let classes: Vec<i64> = (0..samples as i64).map(|sample| sample * 7 % 10).collect();

@@ -132,7 +132,6 @@ impl Inputs {
 impl Labels {
     /// The features whose variance the labels explain; `None` if the batch is too small to tell.
     fn explain(&self, features: &[f64], width: usize) -> Option<Vec<usize>> {
-        let rows = features.len() / width;
         match self {
             Self::Classes(classes) => {
                 // A class with a single sample explains that sample whatever it is.
@@ -144,24 +143,30 @@ impl Labels {
                 if groups.len() < 2 || members < 2 * groups.len() {
                     return None;
                 }
-                let explained = |feature: &usize| {
-                    let mut sums = vec![(0.0, 0.0, 0.0); groups.len()];
-                    for row in 0..rows {
-                        if let Ok(group) = groups.binary_search(&classes[row]) {
-                            let value = features[row * width + feature];
-                            let (count, sum, squares) = &mut sums[group];
-                            *count += 1.0;
-                            *sum += value;
-                            *squares += value * value;
-                        }
+                // Sums of each feature by group, and of squares over all groups.
+                let mut sums = vec![0.0; groups.len() * width];
+                let mut counts = vec![0.0; groups.len()];
+                let mut squares = vec![0.0; width];
+                for (row, class) in features.chunks_exact(width).zip(classes) {
+                    let Ok(group) = groups.binary_search(class) else { continue };
+                    counts[group] += 1.0;
+                    let sums = &mut sums[group * width..(group + 1) * width];
+                    for ((value, sum), square) in row.iter().zip(sums).zip(&mut squares) {
+                        *sum += value;
+                        *square += value * value;
                     }
-                    let within: f64 = sums.iter().map(|(count, sum, squares)| squares - sum * sum / count).sum();
-                    let (sum, squares) = sums.iter().fold((0.0, 0.0), |all, group| (all.0 + group.1, all.1 + group.2));
-                    is_explained(squares - sum * sum / members as f64, within, squares)
+                }
+                let explained = |feature: &usize| {
+                    let group_sums = || sums.iter().skip(*feature).step_by(width);
+                    let sum: f64 = group_sums().sum();
+                    let between: f64 = group_sums().zip(&counts).map(|(sum, count)| sum * sum / count).sum();
+                    let squares = squares[*feature];
+                    is_explained(squares - sum * sum / members as f64, squares - between, squares)
                 };
                 Some((0..width).filter(explained).collect())
             }
             Self::Numbers(values, columns) => {
+                let rows = features.len() / width;
                 // A line through few points, or the only feature there is, may well be exact.
                 if rows < 8 || width < 2 || *columns == 0 {
                     return None;
