@@ -19,6 +19,8 @@ const STEPS_THAT_MATTER: f64 = 3e-3;
 const PATIENCE: usize = 3;
 /// A loss that has fallen by less than this part of the first one has hardly fallen.
 const HARDLY: f64 = 0.02;
+/// A loss that is lower than that of the first batch by this part has fallen, whatever the first batch was like.
+const FALLEN: f64 = 0.1;
 /// Steps larger than this keep a loss from falling.
 const LARGE_STEPS: f64 = 0.05;
 /// Steps so large replace the weights again and again.
@@ -32,9 +34,15 @@ pub(super) struct Losses {
     /// Of the first batch, by the fresh model.
     #[serde(with = "number")]
     first: f64,
+    /// The mean of the first block, which says more than a single batch where nothing changes.
+    #[serde(with = "number")]
+    opening: f64,
     /// The lowest mean of a block, or the first loss.
     #[serde(with = "number")]
     best: f64,
+    /// The lowest mean of a block.
+    #[serde(with = "number")]
+    lowest: f64,
     blocks: usize,
     count: u64,
     #[serde(with = "number")]
@@ -50,7 +58,18 @@ pub(super) struct Losses {
 impl Default for Losses {
     fn default() -> Self {
         let nan = f64::NAN;
-        Self { first: nan, best: nan, blocks: 0, count: 0, sum: 0.0, risen: 0, highest: 0.0, last: nan }
+        Self {
+            first: nan,
+            opening: nan,
+            best: nan,
+            lowest: f64::INFINITY,
+            blocks: 0,
+            count: 0,
+            sum: 0.0,
+            risen: 0,
+            highest: 0.0,
+            last: nan,
+        }
     }
 }
 
@@ -77,6 +96,10 @@ impl Losses {
         let mean = self.sum / self.count as f64;
         let (risen, highest) = (self.risen, self.highest);
         (self.count, self.sum, self.risen, self.highest) = (0, 0.0, 0, 0.0);
+        if self.blocks == 0 {
+            self.opening = mean;
+        }
+        self.lowest = self.lowest.min(mean);
         self.blocks += 1;
         let best = self.best;
         self.best = best.min(mean);
@@ -109,11 +132,11 @@ impl Losses {
             return Some(self.too_high(layer, Severity::Warning, text, mean, newest));
         }
         let fallen = self.first - self.best;
-        if self.blocks < PATIENCE || fallen > HARDLY * scale || ratios.len() < PATIENCE {
+        if self.blocks < PATIENCE || fallen > FALLEN * scale || ratios.len() < PATIENCE {
             return None;
         }
         let steps = self.blocks as u64 * BLOCK;
-        if smallest > LARGE_STEPS {
+        if smallest > LARGE_STEPS && fallen < HARDLY * scale {
             let text = format!(
                 "in {steps} steps the loss has not fallen below {:.3e} (it began at {:.3e}), with updates of {:.1} % of \
                  the weights a step",
@@ -124,15 +147,16 @@ impl Losses {
             return Some(self.too_high(layer, Severity::Warning, text, mean, newest));
         }
         // Without a gradient no learning rate would help.
-        if largest < TINY_STEPS && looks.largest_relative_gradient() > 1e-6 {
+        let crept = self.opening - self.lowest;
+        if largest < TINY_STEPS && crept < HARDLY * scale && looks.largest_relative_gradient() > 1e-6 {
             let text = format!(
-                "in {steps} steps the loss has fallen only from {:.4e} to {:.4e}; an update changes the weights by \
+                "in {steps} steps the loss (means of {BLOCK}) has fallen only from {:.4e} to {:.4e}; an update changes the weights by \
                  {largest:.0e} of their size at most, where 1e-3 is usual",
-                self.first, self.best
+                self.opening, self.lowest
             );
             let advice = "a learning rate 10 to 100 times larger, and a look at schedules that begin or end near 0";
             let finding = Finding::new(Disease::LearningRateTooLow, Place::Run, Severity::Warning, text, advice);
-            return Some(finding.evidence("update ratio", largest).evidence("fallen", fallen / scale));
+            return Some(finding.evidence("update ratio", largest).evidence("fallen", crept / scale));
         }
         None
     }
