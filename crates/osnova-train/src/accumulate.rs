@@ -1,7 +1,8 @@
 //! Gradients of several batches as one.
 
 use crate::Result;
-use osnova_tensor::{Gradients, Tensor};
+use crate::doctor::watch::Renamed;
+use osnova_tensor::{Device, Gradients, Tensor};
 
 /// The gradients of the batches since the last step of the optimizer.
 #[derive(Debug, Default)]
@@ -38,6 +39,12 @@ impl Accumulated {
         }
         self.samples += weight;
         self.batches += 1;
+        Ok(())
+    }
+
+    /// Takes note of the parameters' new identities.
+    pub(crate) fn rename(&mut self, renamed: &Renamed, device: Device) -> Result<()> {
+        self.gradients = renamed.apply(&self.gradients, device)?;
         Ok(())
     }
 

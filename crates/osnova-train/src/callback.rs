@@ -1,9 +1,12 @@
 //! What may look on, step in or stop while a trainer trains.
 
+use crate::doctor::{ActivationStatistics, Diagnosis};
 use crate::{History, Result};
 use osnova_checkpoint::Checkpoint;
+use osnova_data::TensorBatch;
 use osnova_nn::{Module, StateDict};
 use osnova_optim::Optimizer;
+use osnova_tensor::Gradients;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::path::Path;
@@ -77,6 +80,20 @@ impl Context<'_> {
     }
 }
 
+/// What a step has computed when the optimizer is about to act on it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct StepResults<'a> {
+    /// The batch; with [accumulated batches](crate::Trainer::accumulate_batches) the last one.
+    pub batch: &'a TensorBatch,
+    /// Its loss.
+    pub loss: f64,
+    /// The gradients of the model's parameters, before they are clipped.
+    pub gradients: &'a Gradients,
+    /// What the activation functions gave for the batch, if a callback [asked for it](Callback::watches_activations).
+    pub activations: &'a [ActivationStatistics],
+}
+
 /// What a callback must remember to go on after a break.
 #[derive(Clone, Debug, Default)]
 pub struct CallbackState {
@@ -123,6 +140,21 @@ pub trait Callback: Any + Send {
         Ok(())
     }
 
+    /// Whether the forward pass of this step, counted from 1, should show what its activation functions give.
+    fn watches_activations(&self, step: u64) -> bool {
+        let _ = step;
+        false
+    }
+
+    /// The gradients of a step are there; next they are clipped, and the optimizer acts on them.
+    ///
+    /// # Errors
+    /// Any: they end training.
+    fn on_gradients(&mut self, context: &mut Context<'_>, results: &StepResults<'_>) -> Result<()> {
+        let _ = (context, results);
+        Ok(())
+    }
+
     /// The optimizer has made a step.
     ///
     /// # Errors
@@ -147,6 +179,17 @@ pub trait Callback: Any + Send {
     /// Any: they end training.
     fn on_epoch_end(&mut self, context: &mut Context<'_>) -> Result<()> {
         let _ = context;
+        Ok(())
+    }
+
+    /// The loss, or a parameter, has become NaN or infinite, which ends training with
+    /// [`TrainError::NotFinite`](crate::TrainError::NotFinite): its last words are `tensor`, the first bad tensor or the
+    /// operation that made it.
+    ///
+    /// # Errors
+    /// Any: `fit` returns them.
+    fn on_not_finite(&mut self, context: &mut Context<'_>, loss: f64, tensor: &str) -> Result<()> {
+        let _ = (context, loss, tensor);
         Ok(())
     }
 
@@ -177,6 +220,11 @@ pub trait Callback: Any + Send {
     /// The checkpoint that was saved last, to be named in errors.
     fn last_checkpoint(&self) -> Option<&Path> {
         None
+    }
+
+    /// What the callback has found wrong, for the history.
+    fn diagnoses(&self) -> &[Diagnosis] {
+        &[]
     }
 
     /// What a checkpoint must hold for the callback to go on as if there had been no break; `None` if nothing.

@@ -1,6 +1,6 @@
 //! What happened in each epoch.
 
-use crate::{Result, TrainError, files};
+use crate::{Diagnosis, Result, TrainError, files};
 use osnova_checkpoint::Goal;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,6 +60,9 @@ pub struct History {
     pub stopped: Option<String>,
     /// The epoch whose weights the model has at the end, if a callback went back to an earlier one.
     pub restored_epoch: Option<usize>,
+    /// What a [`Doctor`](crate::Doctor) has found wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diagnoses: Vec<Diagnosis>,
 }
 
 impl History {
@@ -208,7 +211,7 @@ mod tests {
             record(3, &[("validation_loss", 0.5)]),
             record(4, &[("validation_loss", 0.75)]),
         ];
-        History { epochs, stopped: Some("tired".into()), restored_epoch: Some(2) }
+        History { epochs, stopped: Some("tired".into()), restored_epoch: Some(2), ..History::default() }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! | the loop | [`Trainer`] |
 //! | what is learned: forward pass, loss, metrics | [`TrainingStep`]; ready-made [`Classification`], [`Regression`] |
 //! | what looks on or steps in | [`Callback`]; [`ProgressBar`], [`EarlyStopping`], [`ModelCheckpoint`], [`LearningRateMonitor`], [`HistoryWriter`], [`ReduceOnPlateau`], [`WeightAveraging`] |
+//! | what is wrong with a run, where, and what to try | [`Doctor`], [`Diagnosis`] |
 //! | scores of a trained model | [`evaluate`], [`predict`], [`predict_classes`], [`metrics`] |
 //! | scores of a recipe | [`cross_validate`] |
 //! | the record of a run | [`History`], [`Manifest`] |
@@ -26,6 +27,7 @@ mod callback;
 mod callbacks;
 mod cross_validation;
 mod diagnose;
+mod doctor;
 mod error;
 mod files;
 mod history;
@@ -38,11 +40,12 @@ mod resume;
 mod task;
 mod trainer;
 
-pub use callback::{Callback, CallbackState, Context, Progress, Stage};
+pub use callback::{Callback, CallbackState, Context, Progress, Stage, StepResults};
 pub use callbacks::{
     EarlyStopping, HistoryWriter, LearningRateMonitor, ModelCheckpoint, ProgressBar, ReduceOnPlateau, WeightAveraging,
 };
 pub use cross_validation::{CrossValidation, Fold, cross_validate};
+pub use doctor::{ActivationStatistics, Diagnosis, Disease, Doctor, Evidence, Place, Severity};
 pub use error::{Result, TrainError};
 pub use history::{EpochRecord, History};
 pub use manifest::{DatasetRecord, Manifest, SplitSizes, TestResult};
@@ -60,3 +63,8 @@ struct Chapter;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/mlp.md")]
 struct Perceptron;
+
+/// The same for the chapter on the doctor.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/training-doctor.md")]
+struct DoctorChapter;

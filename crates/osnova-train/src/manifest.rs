@@ -2,7 +2,7 @@
 
 use crate::history::numbers;
 use crate::metrics::ConfusionMatrix;
-use crate::{EpochRecord, History, Result, TrainError, files};
+use crate::{Diagnosis, EpochRecord, History, Result, TrainError, files};
 use osnova_data::{Dataset, Source, TestRecord};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -47,6 +47,9 @@ pub struct Manifest {
     pub best_epoch: Option<usize>,
     /// Why training ended before the last epoch, if it did.
     pub stopped: Option<String>,
+    /// What a [`Doctor`](crate::Doctor) has found wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diagnoses: Vec<Diagnosis>,
     /// The final evaluation, once it was made.
     pub test: Option<TestResult>,
     /// How long each phase took.
@@ -101,6 +104,7 @@ impl Manifest {
             epochs: Vec::new(),
             best_epoch: None,
             stopped: None,
+            diagnoses: Vec::new(),
             test: None,
             seconds: BTreeMap::new(),
         }
@@ -134,6 +138,7 @@ impl Manifest {
         self.epochs.clone_from(&history.epochs);
         self.best_epoch = history.restored_epoch.or_else(|| history.last().map(|record| record.epoch));
         self.stopped.clone_from(&history.stopped);
+        self.diagnoses.clone_from(&history.diagnoses);
     }
 
     /// Runs `work` and records how long it took. Phases of one name add up.

@@ -3,7 +3,7 @@
 use crate::Result;
 use osnova_data::TensorBatch;
 use osnova_nn::Forward;
-use osnova_tensor::{DType, Tensor};
+use osnova_tensor::{DType, Device, Tensor};
 use std::borrow::Cow;
 
 /// What a task has computed of a batch.
@@ -27,6 +27,15 @@ impl StepOutput {
     pub fn metric(mut self, name: impl Into<Cow<'static, str>>, value: &Tensor) -> Self {
         self.metrics.push((name.into(), value.detach()));
         self
+    }
+
+    /// The same values on a device inside the one they are on.
+    pub(crate) fn on(mut self, device: Device) -> Result<Self> {
+        self.loss = self.loss.to_device(device)?;
+        for (_, value) in &mut self.metrics {
+            *value = value.to_device(device)?;
+        }
+        Ok(self)
     }
 }
 

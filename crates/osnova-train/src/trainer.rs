@@ -1,8 +1,10 @@
 //! The training loop.
 
 use crate::accumulate::Accumulated;
-use crate::callback::{Callback, CallbackState, Context, Progress, Stage};
+use crate::callback::{Callback, CallbackState, Context, Progress, Stage, StepResults};
 use crate::diagnose::{self, Positions};
+use crate::doctor::ActivationStatistics;
+use crate::doctor::watch::Watch;
 use crate::means::Means;
 use crate::resume::Saved;
 use crate::task::{StepOutput, TrainingStep};
@@ -126,13 +128,13 @@ impl Trainer {
         model: &mut M,
         optimizer: &mut dyn Optimizer,
         train: &mut DataLoader,
-        mut validation: Option<&mut DataLoader>,
+        validation: Option<&mut DataLoader>,
     ) -> Result<History>
     where
         M: Module + Clone,
         T: TrainingStep<M> + ?Sized,
     {
-        let device = recording_device(model)?.without_recording();
+        recording_device(model)?;
         require_batches("Trainer::fit", "training", train)?;
         if self.schedule.is_some() && self.find_callback::<ReduceOnPlateau>().is_some() {
             return Err(TrainError::argument(
@@ -148,30 +150,54 @@ impl Trainer {
             train.start_epoch(train.state().epoch);
         }
         model.train();
-        self.tell(&mut run, model, optimizer, |callback, context| callback.on_fit_start(context))?;
+        let trained = self.train_epochs(&mut run, task, model, optimizer, train, validation);
+        if let Err(TrainError::NotFinite { loss, tensor, .. }) = &trained {
+            self.tell(&mut run, model, optimizer, |callback, context| callback.on_not_finite(context, *loss, tensor))?;
+        }
+        trained?;
+        self.tell(&mut run, model, optimizer, |callback, context| callback.on_fit_end(context))?;
+        run.history.stopped = run.stop;
+        run.history.restored_epoch = run.restored;
+        run.history.diagnoses = self.callbacks.iter().flat_map(|callback| callback.diagnoses()).cloned().collect();
+        Ok(run.history)
+    }
+
+    /// Epochs until the last or until a callback stops.
+    fn train_epochs<M, T>(
+        &mut self,
+        run: &mut Run,
+        task: &mut T,
+        model: &mut M,
+        optimizer: &mut dyn Optimizer,
+        train: &mut DataLoader,
+        mut validation: Option<&mut DataLoader>,
+    ) -> Result<()>
+    where
+        M: Module + Clone,
+        T: TrainingStep<M> + ?Sized,
+    {
+        let device = recording_device(model)?.without_recording();
+        self.tell(run, model, optimizer, |callback, context| callback.on_fit_start(context))?;
         while run.stop.is_none() && (run.in_epoch || run.progress.epoch < self.max_epochs) {
             let begin = Instant::now();
             if !run.in_epoch {
                 run.start_epoch();
-                self.tell(&mut run, model, optimizer, |callback, context| callback.on_epoch_start(context))?;
+                self.tell(run, model, optimizer, |callback, context| callback.on_epoch_start(context))?;
             }
-            self.train_epoch(&mut run, task, model, optimizer, train, device)?;
+            self.train_epoch(run, task, model, optimizer, train, device)?;
             let mut metrics = run.means.finish("train_")?;
             if let Some(validation) = validation.as_deref_mut() {
-                self.tell(&mut run, model, optimizer, |callback, context| callback.on_validation_start(context))?;
-                metrics.extend(self.validate(&run, task, model, validation)?);
+                self.tell(run, model, optimizer, |callback, context| callback.on_validation_start(context))?;
+                metrics.extend(self.validate(run, task, model, validation)?);
             }
             let Progress { epoch, step, learning_rate, .. } = run.progress;
             let seconds = run.seconds + begin.elapsed().as_secs_f64();
             run.history.epochs.push(EpochRecord { epoch, step, learning_rate, seconds, metrics });
             run.in_epoch = false;
-            self.tell(&mut run, model, optimizer, |callback, context| callback.on_epoch_end(context))?;
-            self.save(&mut run, model, optimizer, Stage::Epoch)?;
+            self.tell(run, model, optimizer, |callback, context| callback.on_epoch_end(context))?;
+            self.save(run, model, optimizer, Stage::Epoch)?;
         }
-        self.tell(&mut run, model, optimizer, |callback, context| callback.on_fit_end(context))?;
-        run.history.stopped = run.stop;
-        run.history.restored_epoch = run.restored;
-        Ok(run.history)
+        Ok(())
     }
 
     /// The batches of an epoch from where the run stands.
@@ -194,16 +220,21 @@ impl Trainer {
         let left = run.progress.batches - run.progress.batch;
         for batch in train.tensors(device).take(left) {
             let batch = batch?;
-            let output = self.forward(run, task, model, &batch)?;
-            let (loss, gradients) = output;
+            let last = group.batches() + 1 == self.accumulate || run.progress.batch + 1 == run.progress.batches;
+            let step = run.progress.step + 1;
+            let watched = last && self.callbacks.iter().any(|callback| callback.watches_activations(step));
+            let watched = watched.then_some(&mut group);
+            let (loss, gradients, activations) = self.forward(run, task, model, &batch, watched)?;
             let samples = batch.indices.len();
             group.add(gradients, samples)?;
             run.progress.batch += 1;
-            run.progress.loss = loss;
-            if group.batches() < self.accumulate && run.progress.batch < run.progress.batches {
+            run.progress.loss = run.means.loss();
+            if !last {
                 continue;
             }
             let mut gradients = group.take()?;
+            let results = StepResults { batch: &batch, loss, gradients: &gradients, activations: &activations };
+            self.tell(run, model, optimizer, |callback, context| callback.on_gradients(context, &results))?;
             match self.clipping {
                 Some(Clipping::Norm(max_norm)) => {
                     clip_by_norm(&mut gradients, max_norm)?;
@@ -230,15 +261,33 @@ impl Trainer {
         Ok(())
     }
 
-    /// Loss and gradients of a batch; gives the running mean of the loss.
-    fn forward<M, T>(&self, run: &mut Run, task: &mut T, model: &mut M, batch: &TensorBatch) -> Result<(f64, Gradients)>
+    /// Loss and gradients of a batch, and what its activation functions gave if it is to be `watched`: then the parameters
+    /// get new identities, which the gradients of the batches before must learn.
+    fn forward<M, T>(
+        &self,
+        run: &mut Run,
+        task: &mut T,
+        model: &mut M,
+        batch: &TensorBatch,
+        watched: Option<&mut Accumulated>,
+    ) -> Result<(f64, Gradients, Vec<ActivationStatistics>)>
     where
         M: Module + Clone,
         T: TrainingStep<M> + ?Sized,
     {
         run.positions.note(model);
-        let output = task.training_step(model, batch)?;
-        let gradients = output.loss.backward()?;
+        let passed = match watched {
+            Some(group) => self.watched_pass(run, task, model, batch, group)?,
+            None => None,
+        };
+        let Passed { output, gradients, activations } = match passed {
+            Some(passed) => passed,
+            None => {
+                let output = task.training_step(model, batch)?;
+                let gradients = output.loss.backward()?;
+                Passed { output, gradients, activations: Vec::new() }
+            }
+        };
         // The one value read in a step, after the backward pass has been given to the device.
         let loss = output.loss.item()?;
         if !loss.is_finite() {
@@ -246,7 +295,42 @@ impl Trainer {
             return Err(self.not_finite(run, run.progress.step + 1, loss, tensor));
         }
         run.means.add(loss, &output)?;
-        Ok((run.means.loss(), gradients))
+        Ok((loss, gradients, activations))
+    }
+
+    /// The forward and backward pass on the device that watches activation functions; `None` where that cannot be.
+    fn watched_pass<M, T>(
+        &self,
+        run: &mut Run,
+        task: &mut T,
+        model: &mut M,
+        batch: &TensorBatch,
+        group: &mut Accumulated,
+    ) -> Result<Option<Passed>>
+    where
+        M: Module + Clone,
+        T: TrainingStep<M> + ?Sized,
+    {
+        let watch = if run.unwatchable { None } else { Watch::begin(model)? };
+        let Some(watch) = watch else { return Ok(None) };
+        let passed = task.training_step(model, batch).and_then(|output| {
+            watch.close();
+            let gradients = output.loss.backward()?;
+            Ok((output, gradients))
+        });
+        let Ok((output, gradients)) = passed else {
+            // Tensors that the task keeps on the model's own device do not mix with those of another. What else may be
+            // wrong shows again without the watch.
+            group.rename(&watch.end(model)?, watch.plain())?;
+            run.positions.restore(model);
+            run.unwatchable = true;
+            return Ok(None);
+        };
+        let renamed = watch.end(model)?;
+        group.rename(&renamed, watch.plain())?;
+        let gradients = renamed.apply(&gradients, watch.plain())?;
+        let output = output.on(watch.plain())?;
+        Ok(Some(Passed { output, gradients, activations: watch.statistics()? }))
     }
 
     fn validate<M, T>(
@@ -330,6 +414,13 @@ impl fmt::Debug for Trainer {
     }
 }
 
+/// What the forward and backward pass of a batch gave.
+struct Passed {
+    output: StepOutput,
+    gradients: Gradients,
+    activations: Vec<ActivationStatistics>,
+}
+
 /// The state of a run.
 pub(crate) struct Run {
     pub(crate) progress: Progress,
@@ -344,6 +435,8 @@ pub(crate) struct Run {
     pub(crate) stop: Option<String>,
     restored: Option<usize>,
     positions: Positions,
+    /// Whether a step could not be made on the watching device.
+    unwatchable: bool,
     start: Instant,
 }
 
@@ -366,6 +459,7 @@ impl Run {
             stop: None,
             restored: None,
             positions: Positions::default(),
+            unwatchable: false,
             start: Instant::now(),
         }
     }

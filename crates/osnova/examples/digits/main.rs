@@ -25,8 +25,8 @@ use osnova::tensor::Device;
 use osnova::train::metrics::ConfusionMatrix;
 use osnova::train::plot::{ConfusionChart, LineChart};
 use osnova::train::{
-    Classification, EarlyStopping, Goal, History, Manifest, ModelCheckpoint, ProgressBar, SplitSizes, TestResult,
-    Trainer, evaluate, predict, predict_classes,
+    Classification, Doctor, EarlyStopping, Goal, History, Manifest, ModelCheckpoint, ProgressBar, SplitSizes,
+    TestResult, Trainer, evaluate, predict, predict_classes,
 };
 use std::error::Error;
 use std::path::Path;
@@ -151,6 +151,9 @@ fn train_model(
         trainer = trainer.callback(EarlyStopping::minimize("validation_loss").patience(options.patience()));
     }
     trainer = trainer.callback(checkpoints);
+    if options.doctor {
+        trainer = trainer.callback(Doctor::new());
+    }
     if options.resume {
         match CheckpointDirectory::create(&directory)?.load_latest()? {
             Some(checkpoint) => {
@@ -163,6 +166,11 @@ fn train_model(
     let history = manifest
         .phase("train", || trainer.fit(&mut Classification, model, &mut optimizer, &mut train, validation.as_mut()))?;
     manifest.record(&history);
+    if let Some(doctor) = trainer.find_callback::<Doctor>() {
+        println!("the doctor: {doctor}");
+        doctor.save_gradient_flow(out.join("gradient-flow.svg"))?;
+        doctor.save_update_ratios(out.join("update-ratios.svg"))?;
+    }
     Ok(history)
 }
 

@@ -72,6 +72,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
+    /// Watches training for diseases, and draws gradient norms and update ratios by layer
+    #[arg(long)]
+    pub(crate) doctor: bool,
+
     /// Goes on from the last checkpoint in the output directory
     #[arg(long)]
     pub(crate) resume: bool,
