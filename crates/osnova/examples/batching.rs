@@ -27,7 +27,9 @@ fn main() -> Result<()> {
     println!("{SAMPLES} samples through {INPUTS} → {OUTPUTS}:");
     let looped = time(|| Ok(drop(black_box(by_loops(&w, &b, &x)))))?;
     let single = time(|| {
-        samples.iter().try_for_each(|sample| sample.unsqueeze(0)?.linear(&weight, Some(&bias), Activation::Identity).map(drop))
+        samples
+            .iter()
+            .try_for_each(|sample| sample.unsqueeze(0)?.linear(&weight, Some(&bias), Activation::Identity).map(drop))
     })?;
     let whole = time(|| batch.linear(&weight, Some(&bias), Activation::Identity).map(drop))?;
     for (name, duration) in [("three loops", looped), ("a product a sample", single), ("one product", whole)] {

@@ -19,7 +19,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Draws every picture of the book into a folder.
 pub(crate) fn draw(folder: &str) -> Result<()> {
     run_command(&mut cargo(["run", "--quiet", "-p", "osnova", "--example", "pictures", "--", "--out", folder]))?;
-    run_command(&mut cargo(["run", "--quiet", "-p", "osnova", "--example", "descent", "--", folder]))
+    run_command(&mut cargo(["run", "--quiet", "-p", "osnova", "--example", "descent", "--", folder]))?;
+    run_command(&mut cargo(["run", "--quiet", "-p", "osnova-train", "--example", "vanishing_gradients", "--", folder]))
 }
 
 /// Builds the API documentation.
