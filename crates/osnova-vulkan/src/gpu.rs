@@ -142,7 +142,6 @@ pub(crate) fn wanted() -> Offer {
             shader_int16: true,
             shader_int64: true,
             shader_float64: true,
-            shader_subgroup_extended_types: true,
             subgroup_size_control: true,
             compute_full_subgroups: true,
             vulkan_memory_model: true,
