@@ -1,6 +1,6 @@
 //! What may look on, step in or stop while a trainer trains.
 
-use crate::doctor::{ActivationStatistics, Diagnosis};
+use crate::doctor::{ActivationStatistics, Diagnosis, Finding};
 use crate::{History, Result};
 use osnova_checkpoint::Checkpoint;
 use osnova_data::TensorBatch;
@@ -92,6 +92,8 @@ pub struct StepResults<'a> {
     pub gradients: &'a Gradients,
     /// What the activation functions gave for the batch, if a callback [asked for it](Callback::watches_activations).
     pub activations: &'a [ActivationStatistics],
+    /// What the task [found wrong](crate::TrainingStep::examine), at the same steps.
+    pub findings: &'a [Finding],
 }
 
 /// What a callback must remember to go on after a break.
@@ -140,7 +142,8 @@ pub trait Callback: Any + Send {
         Ok(())
     }
 
-    /// Whether the forward pass of this step, counted from 1, should show what its activation functions give.
+    /// Whether the forward pass of this step, counted from 1, should show what its activation functions give, and the task
+    /// [examine](crate::TrainingStep::examine) itself.
     fn watches_activations(&self, step: u64) -> bool {
         let _ = step;
         false

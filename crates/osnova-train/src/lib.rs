@@ -45,7 +45,7 @@ pub use callbacks::{
     EarlyStopping, HistoryWriter, LearningRateMonitor, ModelCheckpoint, ProgressBar, ReduceOnPlateau, WeightAveraging,
 };
 pub use cross_validation::{CrossValidation, Fold, cross_validate};
-pub use doctor::{ActivationStatistics, Diagnosis, Disease, Doctor, Evidence, Place, Severity};
+pub use doctor::{ActivationStatistics, Diagnosis, Disease, Doctor, Evidence, Finding, Place, Severity};
 pub use error::{Result, TrainError};
 pub use history::{EpochRecord, History};
 pub use manifest::{DatasetRecord, Manifest, SplitSizes, TestResult};

@@ -1,6 +1,6 @@
 //! What a step computes: the forward pass, the loss and the metrics of a batch.
 
-use crate::Result;
+use crate::{Finding, Progress, Result};
 use osnova_data::TensorBatch;
 use osnova_nn::Forward;
 use osnova_tensor::{DType, Device, Tensor};
@@ -58,6 +58,11 @@ impl StepOutput {
 /// }
 /// ```
 pub trait TrainingStep<M: ?Sized> {
+    /// A batch of training is next; `progress` counts those that are done. For a loss that changes as training goes on.
+    fn on_step_start(&mut self, progress: &Progress) {
+        let _ = progress;
+    }
+
     /// Loss and metrics of a batch to train on. They enter the history as `train_…`.
     ///
     /// # Errors
@@ -72,14 +77,30 @@ pub trait TrainingStep<M: ?Sized> {
     fn validation_step(&mut self, model: &M, batch: &TensorBatch) -> Result<StepOutput> {
         self.training_step(model, batch)
     }
+
+    /// What the task itself finds wrong, at a step that a [`Doctor`](crate::Doctor) looks at: after the gradients of this
+    /// batch, before the optimizer acts on them. It must leave alone what training computes.
+    ///
+    /// # Errors
+    /// Any: they end training.
+    fn examine(&mut self, model: &M, batch: &TensorBatch) -> Result<Vec<Finding>> {
+        let _ = (model, batch);
+        Ok(Vec::new())
+    }
 }
 
 impl<M: ?Sized, T: TrainingStep<M> + ?Sized> TrainingStep<M> for &mut T {
+    fn on_step_start(&mut self, progress: &Progress) {
+        (**self).on_step_start(progress);
+    }
     fn training_step(&mut self, model: &M, batch: &TensorBatch) -> Result<StepOutput> {
         (**self).training_step(model, batch)
     }
     fn validation_step(&mut self, model: &M, batch: &TensorBatch) -> Result<StepOutput> {
         (**self).validation_step(model, batch)
+    }
+    fn examine(&mut self, model: &M, batch: &TensorBatch) -> Result<Vec<Finding>> {
+        (**self).examine(model, batch)
     }
 }
 

@@ -222,8 +222,9 @@ impl Trainer {
             let batch = batch?;
             let last = group.batches() + 1 == self.accumulate || run.progress.batch + 1 == run.progress.batches;
             let step = run.progress.step + 1;
-            let watched = last && self.callbacks.iter().any(|callback| callback.watches_activations(step));
-            let watched = watched.then_some(&mut group);
+            let looked_at = last && self.callbacks.iter().any(|callback| callback.watches_activations(step));
+            let watched = looked_at.then_some(&mut group);
+            task.on_step_start(&run.progress);
             let (loss, gradients, activations) = self.forward(run, task, model, &batch, watched)?;
             let samples = batch.indices.len();
             group.add(gradients, samples)?;
@@ -233,7 +234,14 @@ impl Trainer {
                 continue;
             }
             let mut gradients = group.take()?;
-            let results = StepResults { batch: &batch, loss, gradients: &gradients, activations: &activations };
+            let findings = if looked_at { task.examine(model, &batch)? } else { Vec::new() };
+            let results = StepResults {
+                batch: &batch,
+                loss,
+                gradients: &gradients,
+                activations: &activations,
+                findings: &findings,
+            };
             self.tell(run, model, optimizer, |callback, context| callback.on_gradients(context, &results))?;
             match self.clipping {
                 Some(Clipping::Norm(max_norm)) => {

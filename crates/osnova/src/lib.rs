@@ -12,6 +12,7 @@
 //! | [`data`] | `osnova-data` | data sets, readers, preprocessing, splits, loaders |
 //! | [`checkpoint`] | `osnova-checkpoint` | safetensors, atomic and verified checkpoints |
 //! | `vulkan` | `osnova-vulkan` | GPUs, by Vulkan (feature `vulkan`) |
+//! | [`generative`] | `osnova-generative` | autoencoders: plain, sparse, denoising, variational; their evaluation and pictures |
 //! | [`train`] | `osnova-train` | the trainer, callbacks, metrics, plots, cross-validation |
 #![forbid(unsafe_code)]
 
@@ -20,6 +21,7 @@ pub use osnova_checkpoint as checkpoint;
 #[cfg(feature = "cpu")]
 pub use osnova_cpu as cpu;
 pub use osnova_data as data;
+pub use osnova_generative as generative;
 pub use osnova_optim as optim;
 pub use osnova_tensor as tensor;
 pub use osnova_train as train;

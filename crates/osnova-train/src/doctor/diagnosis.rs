@@ -29,6 +29,8 @@ pub enum Disease {
     Overfitting,
     /// A feature gives the label away, or validation is too good to be true.
     LeakedLabels,
+    /// The codes of a variational autoencoder say nothing about the samples.
+    PosteriorCollapse,
 }
 
 impl Disease {
@@ -45,6 +47,7 @@ impl Disease {
             Self::UnscaledInputs => "unscaled inputs",
             Self::Overfitting => "overfitting",
             Self::LeakedLabels => "leaked labels",
+            Self::PosteriorCollapse => "posterior collapse",
         }
     }
 }
@@ -150,9 +153,9 @@ impl fmt::Display for Diagnosis {
     }
 }
 
-/// A diagnosis before it has a date.
+/// A diagnosis before it has a date: what a task [finds wrong](crate::TrainingStep::examine) with its own model.
 #[derive(Clone, Debug)]
-pub(super) struct Finding {
+pub struct Finding {
     pub(super) disease: Disease,
     pub(super) place: Place,
     severity: Severity,
@@ -162,11 +165,13 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    pub(super) fn new(disease: Disease, place: Place, severity: Severity, text: String, advice: &str) -> Self {
+    /// A finding without numbers. `text` is a sentence without its full stop; `advice` goes on after "Try: ".
+    pub fn new(disease: Disease, place: Place, severity: Severity, text: String, advice: &str) -> Self {
         Self { disease, place, severity, text, advice: advice.to_owned(), evidence: Vec::new() }
     }
 
-    pub(super) fn evidence(mut self, name: &str, value: f64) -> Self {
+    /// Adds a number that it rests on.
+    pub fn evidence(mut self, name: &str, value: f64) -> Self {
         self.evidence.push(Evidence { name: name.to_owned(), value });
         self
     }

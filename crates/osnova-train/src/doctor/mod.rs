@@ -17,14 +17,13 @@ mod inputs;
 mod losses;
 pub(crate) mod watch;
 
-pub use diagnosis::{Diagnosis, Disease, Evidence, Place, Severity};
+pub use diagnosis::{Diagnosis, Disease, Evidence, Finding, Place, Severity};
 pub use watch::ActivationStatistics;
 
 use crate::callback::{Callback, CallbackState, Context, StepResults};
 use crate::plot::LineChart;
 use crate::{Result, TrainError};
 use activations::Activations;
-use diagnosis::Finding;
 use gradients::{Look, Looks, Pending};
 use inputs::Inputs;
 use losses::Losses;
@@ -211,6 +210,7 @@ impl Callback for Doctor {
         }
         let epoch = context.progress.epoch;
         let mut findings = self.record.activations.look(results.activations);
+        findings.extend_from_slice(results.findings);
         if step <= FIRST {
             findings.extend(self.record.inputs.look(results.batch, step == FIRST)?);
         }
