@@ -90,12 +90,12 @@ fn the_same_run_twice_has_the_same_bits() {
         assert_eq!(first_record, again_record, "{name}");
         assert_ne!(first_record, other_record, "{name}");
         assert!(state_bits(&first) == state_bits(&again), "{name}");
-        let sample = |model: &Box<dyn GenerativeModel>| {
+        let sample = |model: &dyn GenerativeModel| {
             let classes = Tensor::arange(0, 10, 1, plain()).unwrap();
             bits(&model.sample(10, Some(&classes), &Generator::new(1)).unwrap())
         };
-        assert_eq!(sample(&first), sample(&again), "{name}");
-        assert_ne!(sample(&first), sample(&other), "{name}");
+        assert_eq!(sample(&*first), sample(&*again), "{name}");
+        assert_ne!(sample(&*first), sample(&*other), "{name}");
     }
 }
 
@@ -114,12 +114,12 @@ fn a_saved_model_comes_back_bit_by_bit_with_where_its_new_codes_come_from() {
         save_model(&model, &path).unwrap();
         load_model(&mut other, &path).unwrap();
         assert!(state_bits(&model) == state_bits(&other), "{name}");
-        let all = |model: &Box<dyn GenerativeModel>| {
+        let all = |model: &dyn GenerativeModel| {
             let sample = model.sample(200, classes, &Generator::new(3)).unwrap();
             let reconstruction = model.reconstruct(&input.features, classes).unwrap();
             (bits(&sample), bits(&reconstruction))
         };
-        assert!(all(&model) == all(&other), "{name}");
+        assert!(all(&*model) == all(&*other), "{name}");
     }
 }
 

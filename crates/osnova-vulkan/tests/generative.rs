@@ -7,7 +7,7 @@ use osnova_autodiff::AutodiffDevice;
 use osnova_cpu::CpuDevice;
 use osnova_generative::{
     Autoencoder, Corruption, DenoisingAutoencoder, GenerativeModel, Likelihood, SparseAutoencoder, Sparsity,
-    VariationalAutoencoder,
+    VariationalAutoencoder, VariationalAutoencoderOptions,
 };
 use osnova_nn::{Head, Linear, Mlp, Module, Sequential, Sigmoid};
 use osnova_optim::{Adam, Optimizer};
@@ -20,11 +20,11 @@ const BATCH: usize = 32;
 fn models(device: Device) -> Result<Vec<Box<dyn GenerativeModel>>> {
     let generator = Generator::new(3);
     let mlp = |inputs, outputs| Mlp::new(inputs, &[40], Head::Regression(outputs), &generator, device);
-    let sigmoid = || Ok(Sequential::new().with(Linear::new(PIXELS, LATENT, &generator, device)?).with(Sigmoid));
+    let sigmoid = Sequential::new().with(Linear::new(PIXELS, LATENT, &generator, device)?).with(Sigmoid);
     let kl = Sparsity::Kl { target: 0.1, momentum: Some(0.1) };
     let salt = Corruption::SaltAndPepper { probability: 0.2 };
     let learned = Likelihood::LearnedGaussian { standard_deviation: 0.5 };
-    let variational = |more: usize| {
+    let variational = |more: usize| -> Result<VariationalAutoencoderOptions> {
         let (encoder, decoder) = (mlp(PIXELS + more, 2 * LATENT)?, mlp(LATENT + more, PIXELS)?);
         Ok(VariationalAutoencoder::options(encoder, decoder, LATENT))
     };
@@ -35,7 +35,7 @@ fn models(device: Device) -> Result<Vec<Box<dyn GenerativeModel>>> {
     Ok(vec![
         Box::new(Autoencoder::new(mlp(PIXELS, LATENT)?, mlp(LATENT, PIXELS)?, LATENT)?),
         Box::new(absolute.weight(0.01).build()?),
-        Box::new(SparseAutoencoder::options(sigmoid()?, mlp(LATENT, PIXELS)?, LATENT, kl).weight(0.1).build()?),
+        Box::new(SparseAutoencoder::options(sigmoid, mlp(LATENT, PIXELS)?, LATENT, kl).weight(0.1).build()?),
         Box::new(denoising(salt)?),
         Box::new(denoising(Corruption::Gaussian { standard_deviation: 0.3 })?),
         Box::new(denoising(Corruption::Masking { probability: 0.3 })?),
