@@ -2,7 +2,7 @@
 
 use crate::{BetaSchedule, GenerativeModel, LossParts};
 use osnova_data::TensorBatch;
-use osnova_tensor::Tensor;
+use osnova_tensor::{DType, Tensor};
 use osnova_train::{Disease, Finding, Place, Progress, Result, Severity, StepOutput, TrainingStep};
 
 /// The variance of a code's mean over the data above which it says something: Burda, Grosse and Salakhutdinov 2016.
@@ -44,6 +44,8 @@ const COLLAPSED_AFTER: u64 = 200;
 /// ```
 ///
 /// Validation counts every part as at the end of its schedule, so that early epochs with a small β do not pass for good ones.
+/// For a model whose codes are distributions it adds `active_units`: how many features have means whose variance over a batch is
+/// above 0.01, the mean of the batches.
 ///
 /// A [`Doctor`](osnova_train::Doctor) is told when the codes of a model with posteriors have
 /// [collapsed](Disease::PosteriorCollapse).
@@ -109,7 +111,18 @@ impl<M: GenerativeModel + ?Sized> TrainingStep<M> for Generation {
     }
 
     fn validation_step(&mut self, model: &M, batch: &TensorBatch) -> Result<StepOutput> {
-        Self::output(&model.loss(&batch.features, classes(model, batch)?)?, |_| 1.0, batch)
+        let classes = classes(model, batch)?;
+        let output = Self::output(&model.loss(&batch.features, classes)?, |_| 1.0, batch)?;
+        if batch.indices.len() < 2 {
+            return Ok(output);
+        }
+        Ok(match model.posterior(&batch.features, classes)? {
+            Some(posterior) => {
+                let active = posterior.mean.var(0, 0, false)?.greater(ACTIVE_VARIANCE)?;
+                output.metric("active_units", &active.to_dtype(DType::F32)?.sum(.., false)?)
+            }
+            None => output,
+        })
     }
 
     fn examine(&mut self, model: &M, batch: &TensorBatch) -> Result<Vec<Finding>> {
