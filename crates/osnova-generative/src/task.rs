@@ -3,7 +3,7 @@
 use crate::{BetaSchedule, GenerativeModel, LossParts};
 use osnova_data::TensorBatch;
 use osnova_tensor::{DType, Tensor};
-use osnova_train::{Disease, Finding, Place, Progress, Result, Severity, StepOutput, TrainingStep};
+use osnova_train::{Disease, Finding, Place, Progress, Result, Severity, StepOutput, TrainError, TrainingStep};
 
 /// The variance of a code's mean over the data above which it says something: Burda, Grosse and Salakhutdinov 2016.
 pub(crate) const ACTIVE_VARIANCE: f64 = 0.01;
@@ -102,6 +102,15 @@ impl<M: GenerativeModel + ?Sized> TrainingStep<M> for Generation {
 
     fn training_step(&mut self, model: &M, batch: &TensorBatch) -> Result<StepOutput> {
         let parts = model.loss(&batch.features, classes(model, batch)?)?;
+        // A misspelt name would else leave its part in full from the start.
+        if let Some((name, _)) = self.schedules.iter().find(|(name, _)| parts.get(name).is_none()) {
+            let names: Vec<&str> = parts.iter().map(|part| part.name).collect();
+            return Err(TrainError::argument(
+                "generation",
+                format!("a schedule is for the part `{name}`, and the loss has {names:?}"),
+                "Name one of the loss's parts in `Generation::schedule`",
+            ));
+        }
         let epoch = self.epoch();
         let factor = |name: &str| {
             let schedules = self.schedules.iter().filter(|(part, _)| *part == name);
