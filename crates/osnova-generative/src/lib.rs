@@ -8,12 +8,14 @@
 //! | the models | [`Autoencoder`], [`VariationalAutoencoder`] (β-VAE and conditional by its options) |
 //! | what a decoder's outputs mean | [`Likelihood`] |
 //! | the distribution of a code | [`DiagonalGaussian`] |
+//! | how good a model is | [`evaluation`] |
 //!
 //! Encoders and decoders are any [`Layer`](osnova_nn::Layer), so one made of convolutions fits as well as an
 //! [`Mlp`](osnova_nn::Mlp). Losses are summed over the elements of a sample and averaged over the batch: that is the scale on
 //! which a reconstruction and a KL divergence add up to a bound of the log-likelihood, in nats a sample.
 #![forbid(unsafe_code)]
 
+pub mod evaluation;
 mod gaussian;
 mod likelihood;
 mod model;
