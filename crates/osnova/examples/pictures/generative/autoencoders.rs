@@ -34,7 +34,7 @@ fn sparse(lambda: f64, data: &mut Digits) -> Result<SparseAutoencoder> {
     let (generator, device) = (Generator::new(0), Device::cpu().autodiff());
     let encoder = Sequential::new().with(Linear::new(PIXELS, 96, &generator, device)?).with(Relu);
     let decoder = Linear::new(96, PIXELS, &generator, device)?;
-    let model = SparseAutoencoder::options(encoder, decoder, 96).sparsity(Sparsity::L1).weight(lambda).build()?;
+    let model = SparseAutoencoder::options(encoder, decoder, 96, Sparsity::L1).weight(lambda).build()?;
     Ok(trained(model, &mut Generation::new(), data, 40)?.0)
 }
 
