@@ -2,11 +2,11 @@
 
 use crate::{BetaSchedule, GenerativeModel, LossParts};
 use osnova_data::TensorBatch;
-use osnova_tensor::Tensor;
+use osnova_tensor::{DType, Tensor};
 use osnova_train::{Disease, Finding, Place, Progress, Result, Severity, StepOutput, TrainError, TrainingStep};
 
 /// The variance of a code's mean over the data above which it says something: Burda, Grosse and Salakhutdinov 2016.
-pub(crate) const ACTIVE_VARIANCE: f64 = 0.01;
+pub const ACTIVE_VARIANCE: f64 = 0.01;
 /// The share of active units under which a posterior has collapsed, …
 const COLLAPSED_SHARE: f64 = 0.1;
 /// … if the code also tells less than so many nats of a sample. A wide code can spread what it says so thinly that hardly a
@@ -47,6 +47,8 @@ const COLLAPSED_AFTER: u64 = 200;
 /// ```
 ///
 /// Validation counts every part as at the end of its schedule, so that early epochs with a small β do not pass for good ones.
+/// For a model whose codes are distributions it adds `active_units`: how many features have means whose variance over a batch is
+/// above 0.01, the mean of the batches.
 ///
 /// A [`Doctor`](osnova_train::Doctor) is told when the codes of a model with posteriors have
 /// [collapsed](Disease::PosteriorCollapse).
@@ -89,7 +91,10 @@ impl Generation {
 }
 
 /// The classes of a batch for a model that wants them.
-fn classes<'a, M: GenerativeModel + ?Sized>(model: &M, batch: &'a TensorBatch) -> Result<Option<&'a Tensor>> {
+pub(crate) fn classes<'a, M: GenerativeModel + ?Sized>(
+    model: &M,
+    batch: &'a TensorBatch,
+) -> Result<Option<&'a Tensor>> {
     Ok(match model.class_count() {
         Some(_) => Some(batch.targets()?),
         None => None,
@@ -121,7 +126,18 @@ impl<M: GenerativeModel + ?Sized> TrainingStep<M> for Generation {
     }
 
     fn validation_step(&mut self, model: &M, batch: &TensorBatch) -> Result<StepOutput> {
-        Self::output(&model.loss(&batch.features, classes(model, batch)?)?, |_| 1.0, batch)
+        let classes = classes(model, batch)?;
+        let output = Self::output(&model.loss(&batch.features, classes)?, |_| 1.0, batch)?;
+        if batch.indices.len() < 2 {
+            return Ok(output);
+        }
+        Ok(match model.posterior(&batch.features, classes)? {
+            Some(posterior) => {
+                let active = posterior.mean.var(0, 0, false)?.greater(ACTIVE_VARIANCE)?;
+                output.metric("active_units", &active.to_dtype(DType::F32)?.sum(.., false)?)
+            }
+            None => output,
+        })
     }
 
     fn examine(&mut self, model: &M, batch: &TensorBatch) -> Result<Vec<Finding>> {
