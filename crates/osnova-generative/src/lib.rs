@@ -5,8 +5,10 @@
 //! |---|---|
 //! | what a generative model is | [`GenerativeModel`], [`LossParts`] |
 //! | how one is trained | [`Generation`], [`BetaSchedule`] |
-//! | the models | [`Autoencoder`], [`VariationalAutoencoder`] (β-VAE and conditional by its options) |
+//! | the models | [`Autoencoder`], [`SparseAutoencoder`], [`DenoisingAutoencoder`], [`VariationalAutoencoder`] (β-VAE and conditional by its options) |
 //! | what a decoder's outputs mean | [`Likelihood`] |
+//! | what makes a code sparse | [`Sparsity`] |
+//! | the noise to learn from | [`Corruption`] |
 //! | the distribution of a code | [`DiagonalGaussian`] |
 //! | how good a model is | [`evaluation`] |
 //!
@@ -15,6 +17,7 @@
 //! which a reconstruction and a KL divergence add up to a bound of the log-likelihood, in nats a sample.
 #![forbid(unsafe_code)]
 
+mod corruption;
 pub mod evaluation;
 mod gaussian;
 mod likelihood;
@@ -23,9 +26,13 @@ mod models;
 mod schedule;
 mod task;
 
+pub use corruption::Corruption;
 pub use gaussian::DiagonalGaussian;
 pub use likelihood::Likelihood;
 pub use model::{GenerativeModel, LossPart, LossParts};
-pub use models::{Autoencoder, AutoencoderOptions, CodePrior, VariationalAutoencoder, VariationalAutoencoderOptions};
+pub use models::{
+    Autoencoder, AutoencoderOptions, CodePrior, DenoisingAutoencoder, DenoisingAutoencoderOptions, SparseAutoencoder,
+    SparseAutoencoderOptions, Sparsity, VariationalAutoencoder, VariationalAutoencoderOptions,
+};
 pub use schedule::BetaSchedule;
 pub use task::Generation;

@@ -2,8 +2,8 @@
 
 use crate::{BetaSchedule, GenerativeModel, LossParts};
 use osnova_data::TensorBatch;
-use osnova_tensor::Tensor;
-use osnova_train::{Disease, Finding, Place, Progress, Result, Severity, StepOutput, TrainingStep};
+use osnova_tensor::{DType, Tensor};
+use osnova_train::{Disease, Finding, Place, Progress, Result, Severity, StepOutput, TrainError, TrainingStep};
 
 /// The variance of a code's mean over the data above which it says something: Burda, Grosse and Salakhutdinov 2016.
 pub const ACTIVE_VARIANCE: f64 = 0.01;
@@ -44,6 +44,8 @@ const COLLAPSED_AFTER: u64 = 200;
 /// ```
 ///
 /// Validation counts every part as at the end of its schedule, so that early epochs with a small β do not pass for good ones.
+/// For a model whose codes are distributions it adds `active_units`: how many features have means whose variance over a batch is
+/// above 0.01, the mean of the batches.
 ///
 /// A [`Doctor`](osnova_train::Doctor) is told when the codes of a model with posteriors have
 /// [collapsed](Disease::PosteriorCollapse).
@@ -103,6 +105,15 @@ impl<M: GenerativeModel + ?Sized> TrainingStep<M> for Generation {
 
     fn training_step(&mut self, model: &M, batch: &TensorBatch) -> Result<StepOutput> {
         let parts = model.loss(&batch.features, classes(model, batch)?)?;
+        // A misspelt name would else leave its part in full from the start.
+        if let Some((name, _)) = self.schedules.iter().find(|(name, _)| parts.get(name).is_none()) {
+            let names: Vec<&str> = parts.iter().map(|part| part.name).collect();
+            return Err(TrainError::argument(
+                "generation",
+                format!("a schedule is for the part `{name}`, and the loss has {names:?}"),
+                "Name one of the loss's parts in `Generation::schedule`",
+            ));
+        }
         let epoch = self.epoch();
         let factor = |name: &str| {
             let schedules = self.schedules.iter().filter(|(part, _)| *part == name);
@@ -112,7 +123,18 @@ impl<M: GenerativeModel + ?Sized> TrainingStep<M> for Generation {
     }
 
     fn validation_step(&mut self, model: &M, batch: &TensorBatch) -> Result<StepOutput> {
-        Self::output(&model.loss(&batch.features, classes(model, batch)?)?, |_| 1.0, batch)
+        let classes = classes(model, batch)?;
+        let output = Self::output(&model.loss(&batch.features, classes)?, |_| 1.0, batch)?;
+        if batch.indices.len() < 2 {
+            return Ok(output);
+        }
+        Ok(match model.posterior(&batch.features, classes)? {
+            Some(posterior) => {
+                let active = posterior.mean.var(0, 0, false)?.greater(ACTIVE_VARIANCE)?;
+                output.metric("active_units", &active.to_dtype(DType::F32)?.sum(.., false)?)
+            }
+            None => output,
+        })
     }
 
     fn examine(&mut self, model: &M, batch: &TensorBatch) -> Result<Vec<Finding>> {

@@ -4,7 +4,7 @@ use super::{CodePrior, place};
 use crate::likelihood::Observation;
 use crate::{GenerativeModel, Likelihood, LossParts};
 use osnova_nn::{Layer, Module};
-use osnova_tensor::{Error, Generator, Result, Tensor};
+use osnova_tensor::{DType, Device, Error, Generator, Result, Tensor};
 
 /// An encoder to codes that are narrower than the samples, and a decoder back: what passes through is what matters
 /// (Hinton and Salakhutdinov 2006). The loss has one part, `reconstruction`: the mean over the batch of −ln p(x | code).
@@ -67,8 +67,13 @@ impl Autoencoder {
         self.observation.likelihood()
     }
 
+    /// The device and dtype of its parameters.
+    pub(super) fn place(&self) -> Result<(Device, DType)> {
+        place(&*self.encoder)
+    }
+
     /// −ln p(target | code), the mean over the batch.
-    pub(crate) fn reconstruction(&self, code: &Tensor, target: &Tensor) -> Result<Tensor> {
+    pub(super) fn reconstruction(&self, code: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.observation.negative_log_likelihood(&self.decoder.forward(code)?, target)
     }
 }

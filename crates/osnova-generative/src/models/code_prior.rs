@@ -18,8 +18,11 @@ impl CodePrior {
     /// The standard normal distribution.
     ///
     /// # Errors
-    /// Out of memory.
+    /// No latent features, out of memory.
     pub fn new(latent_features: usize, dtype: DType, device: Device) -> Result<Self> {
+        if latent_features == 0 {
+            return Err(Error::argument("code_prior", "there are no latent features", "Give at least one"));
+        }
         let device = device.without_recording();
         Ok(Self {
             mean: Buffer::new(Tensor::zeros([latent_features], dtype, device)?),

@@ -1,14 +1,11 @@
 //! The variational autoencoder.
 
-use super::place;
+use super::{EVALUATION_NOISE, place};
 use crate::gaussian::standard_log_density;
 use crate::likelihood::Observation;
 use crate::{DiagonalGaussian, GenerativeModel, Likelihood, LossParts};
 use osnova_nn::{Layer, Mode, Module};
 use osnova_tensor::{DType, Device, Error, Generator, Result, Tensor};
-
-/// The label of the noise in evaluation, which starts anew at every call.
-const EVALUATION_NOISE: u64 = 0x6576_616c;
 
 /// An autoencoder whose codes are distributions, held near N(0, I): so that a code drawn from N(0, I) decodes to a sample
 /// (Kingma and Welling 2014; Rezende, Mohamed and Wierstra 2014).
@@ -156,7 +153,9 @@ impl VariationalAutoencoder {
                 "Give the classes as i64 of shape [batch]",
             ));
         }
-        let mut one_hot = classes.one_hot(count, input.dtype())?;
+        // Rows of the identity: unlike `one_hot`, this refuses a class that there is none of.
+        let rows = Tensor::eye(count, input.dtype(), classes.device().without_recording())?;
+        let mut one_hot = rows.index_select(0, classes)?;
         let mut shape = input.dims().to_vec();
         if shape.len() > 2 {
             shape[1] = count;
