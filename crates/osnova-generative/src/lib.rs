@@ -8,6 +8,7 @@
 //! | the models | [`Autoencoder`], [`VariationalAutoencoder`] (β-VAE and conditional by its options) |
 //! | what a decoder's outputs mean | [`Likelihood`] |
 //! | the distribution of a code | [`DiagonalGaussian`] |
+//! | what one looks like | [`pictures`] |
 //!
 //! Encoders and decoders are any [`Layer`](osnova_nn::Layer), so one made of convolutions fits as well as an
 //! [`Mlp`](osnova_nn::Mlp). Losses are summed over the elements of a sample and averaged over the batch: that is the scale on
@@ -18,6 +19,7 @@ mod gaussian;
 mod likelihood;
 mod model;
 mod models;
+pub mod pictures;
 mod schedule;
 mod task;
 
