@@ -4,7 +4,7 @@ use crate::accumulate::Accumulated;
 use crate::callback::{Callback, CallbackState, Context, Progress, Stage, StepResults};
 use crate::diagnose::{self, Positions};
 use crate::doctor::ActivationStatistics;
-use crate::doctor::watch::Watch;
+use crate::doctor::watch::{Parameters, Watch};
 use crate::means::Means;
 use crate::resume::Saved;
 use crate::task::{StepOutput, TrainingStep};
@@ -338,7 +338,8 @@ impl Trainer {
         group.rename(&renamed, watch.plain())?;
         let gradients = renamed.apply(&gradients, watch.plain())?;
         let output = output.on(watch.plain())?;
-        Ok(Some(Passed { output, gradients, activations: watch.statistics()? }))
+        let parameters = run.parameters.get_or_insert_with(|| Parameters::of(model));
+        Ok(Some(Passed { output, gradients, activations: watch.statistics(parameters)? }))
     }
 
     fn validate<M, T>(
@@ -443,6 +444,8 @@ pub(crate) struct Run {
     pub(crate) stop: Option<String>,
     restored: Option<usize>,
     positions: Positions,
+    /// The model's, once a step has been watched.
+    parameters: Option<Parameters>,
     /// Whether a step could not be made on the watching device.
     unwatchable: bool,
     start: Instant,
@@ -467,6 +470,7 @@ impl Run {
             stop: None,
             restored: None,
             positions: Positions::default(),
+            parameters: None,
             unwatchable: false,
             start: Instant::now(),
         }
