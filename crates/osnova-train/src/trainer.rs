@@ -225,7 +225,7 @@ impl Trainer {
             let looked_at = last && self.callbacks.iter().any(|callback| callback.watches_activations(step));
             let watched = looked_at.then_some(&mut group);
             task.on_step_start(&run.progress);
-            let (loss, gradients, activations) = self.forward(run, task, model, &batch, watched)?;
+            let Step { loss, gradients, activations, terms } = self.forward(run, task, model, &batch, watched)?;
             let samples = batch.indices.len();
             group.add(gradients, samples)?;
             run.progress.batch += 1;
@@ -241,6 +241,7 @@ impl Trainer {
                 gradients: &gradients,
                 activations: &activations,
                 findings: &findings,
+                terms,
             };
             self.tell(run, model, optimizer, |callback, context| callback.on_gradients(context, &results))?;
             match self.clipping {
@@ -278,7 +279,7 @@ impl Trainer {
         model: &mut M,
         batch: &TensorBatch,
         watched: Option<&mut Accumulated>,
-    ) -> Result<(f64, Gradients, Vec<ActivationStatistics>)>
+    ) -> Result<Step>
     where
         M: Module + Clone,
         T: TrainingStep<M> + ?Sized,
@@ -303,7 +304,7 @@ impl Trainer {
             return Err(self.not_finite(run, run.progress.step + 1, loss, tensor));
         }
         run.means.add(loss, &output)?;
-        Ok((loss, gradients, activations))
+        Ok(Step { loss, gradients, activations, terms: output.terms })
     }
 
     /// The forward and backward pass on the device that watches activation functions; `None` where that cannot be.
@@ -428,6 +429,14 @@ struct Passed {
     output: StepOutput,
     gradients: Gradients,
     activations: Vec<ActivationStatistics>,
+}
+
+/// The same once the loss has been read.
+struct Step {
+    loss: f64,
+    gradients: Gradients,
+    activations: Vec<ActivationStatistics>,
+    terms: usize,
 }
 
 /// The state of a run.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 const VANISHING: f64 = 1e-3;
 /// … and above which they explode.
 const EXPLODING: f64 = 1e3;
-/// ‖gradient‖ / ‖weights‖ above which gradients explode. Healthy networks measured: about 2 at most.
+/// ‖gradient‖ / ‖weights‖, for a term of the loss, above which gradients explode. Healthy networks measured: about 2 at most.
 const EXPLODING_RELATIVE: f64 = 100.0;
 /// Fewer layers than this are no depth to vanish or explode in.
 const DEEP: usize = 3;
@@ -47,11 +47,21 @@ pub(super) struct Measured {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Look {
     step: u64,
+    /// Over how many elements of a sample the loss was summed.
+    #[serde(default = "one")]
+    terms: usize,
     parameters: Vec<Measured>,
 }
 
+fn one() -> usize {
+    1
+}
+
 /// Parameters whose step has not been made yet.
-pub(super) struct Pending(Vec<Waiting>);
+pub(super) struct Pending {
+    waiting: Vec<Waiting>,
+    terms: usize,
+}
 
 struct Waiting {
     /// Its place among the model's parameters.
@@ -119,8 +129,10 @@ fn square_sum(tensor: &Tensor) -> Result<Tensor> {
 }
 
 /// A layer's numbers at one look.
+#[derive(Default)]
 pub(super) struct LayerNumbers<'a> {
     pub(super) name: &'a str,
+    terms: f64,
     gradient: f64,
     weight: f64,
     update: f64,
@@ -185,7 +197,7 @@ impl Looks {
     }
 
     /// Keeps gradients and values of all parameters that have a gradient.
-    pub(super) fn wait(&mut self, model: &dyn Module, gradients: &Gradients) -> Result<Pending> {
+    pub(super) fn wait(&mut self, model: &dyn Module, gradients: &Gradients, terms: usize) -> Result<Pending> {
         let parameters = model.parameters();
         if self.places.len() != parameters.len() {
             self.places = model.named_parameters().into_iter().map(|(name, _)| self.index(name)).collect();
@@ -196,7 +208,7 @@ impl Looks {
                 waiting.push(Waiting { place, before: Before::new(gradient, parameter)? });
             }
         }
-        Ok(Pending(waiting))
+        Ok(Pending { waiting, terms })
     }
 
     /// The place in the list of names.
@@ -207,7 +219,7 @@ impl Looks {
         })
     }
 
-    fn measure(&self, Pending(waiting): Pending, model: &dyn Module, step: u64) -> Result<Look> {
+    fn measure(&self, Pending { waiting, terms }: Pending, model: &dyn Module, step: u64) -> Result<Look> {
         let model = model.parameters();
         let mut norms = Vec::with_capacity(waiting.len());
         let mut parts = Vec::new();
@@ -250,7 +262,7 @@ impl Looks {
             let is_weight = model[place].rank() > 1;
             parameters.push(Measured { parameter: self.places[place], is_weight, gradient, weight, update });
         }
-        Ok(Look { step, parameters })
+        Ok(Look { step, terms, parameters })
     }
 
     /// The layers of a look, in the model's order.
@@ -259,7 +271,7 @@ impl Looks {
         for measured in &look.parameters {
             let name = layer_name(&self.names[measured.parameter]);
             if layers.last().is_none_or(|last| last.name != name) {
-                layers.push(LayerNumbers { name, gradient: 0.0, weight: 0.0, update: 0.0, has_weight: false });
+                layers.push(LayerNumbers { name, terms: look.terms as f64, ..LayerNumbers::default() });
             }
             if let Some(layer) = layers.last_mut() {
                 layer.gradient = layer.gradient.hypot(measured.gradient);
@@ -302,11 +314,11 @@ impl Looks {
         self.last(count).filter_map(largest).collect()
     }
 
-    /// The largest ‖gradient‖ / ‖weights‖ of the newest look.
+    /// The largest ‖gradient‖ / ‖weights‖ of the newest look, for a term of the loss.
     pub(super) fn largest_relative_gradient(&self) -> f64 {
-        let parameters = self.last(1).flat_map(|look| &look.parameters);
-        let weights = parameters.filter(|measured| measured.is_weight && measured.weight > 0.0);
-        weights.map(|measured| measured.gradient / measured.weight).fold(0.0, f64::max)
+        let Some(look) = self.looks.last() else { return 0.0 };
+        let weights = look.parameters.iter().filter(|measured| measured.is_weight && measured.weight > 0.0);
+        weights.map(|measured| measured.gradient / measured.weight).fold(0.0, f64::max) / look.terms as f64
     }
 
     fn not_finite(&self) -> Vec<Finding> {
@@ -375,16 +387,21 @@ fn exploding(recent: &[Vec<LayerNumbers<'_>>]) -> Option<Finding> {
     let newest = recent.first()?;
     let advice = "clipping of gradients (`Trainer::clip_gradient_norm`), smaller weights at the start (He or Xavier \
                   initialisation), scaled inputs and targets, or normalisation between the layers";
-    // Layer by layer: far larger than the weights they change.
+    // Layer by layer: far larger than the weights they change. A sum of many terms has a gradient as many times as large.
     let relative = |layer: &LayerNumbers<'_>| {
-        if layer.has_weight && layer.weight > 0.0 { layer.gradient / layer.weight } else { 0.0 }
+        if layer.has_weight && layer.weight > 0.0 { layer.gradient / (layer.weight * layer.terms) } else { 0.0 }
     };
     if recent.iter().all(|layers| layers.iter().any(|layer| relative(layer) > EXPLODING_RELATIVE)) {
         let worst = newest.iter().map(|layer| (relative(layer), layer));
         let (relative, layer) = worst.max_by(|left, right| left.0.total_cmp(&right.0))?;
         let text = format!(
-            "the norm of the gradient is {:.1e}, {relative:.0e} times that of the layer's own parameters",
-            layer.gradient
+            "the norm of the gradient is {:.1e}, {relative:.0e} times that of the layer's own parameters{}",
+            layer.gradient,
+            if layer.terms > 1.0 {
+                format!(" for each of the {} terms of the loss", layer.terms)
+            } else {
+                String::new()
+            }
         );
         let place = Place::Layer(layer.name.to_owned());
         let finding = Finding::new(Disease::ExplodingGradients, place, Severity::Critical, text, advice);

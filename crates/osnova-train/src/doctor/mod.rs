@@ -220,7 +220,7 @@ impl Callback for Doctor {
             findings.extend(self.record.inputs.look(results.batch, step == FIRST)?);
         }
         self.tell(epoch, step, findings);
-        self.pending = Some(self.record.looks.wait(context.model, results.gradients)?);
+        self.pending = Some(self.record.looks.wait(context.model, results.gradients, results.terms)?);
         Ok(())
     }
 
