@@ -38,3 +38,16 @@ pub use models::{
 };
 pub use schedule::BetaSchedule;
 pub use task::Generation;
+
+/// The code in the book's chapters runs.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../../../docs/autoencoders.md")]
+    struct Autoencoders;
+    #[doc = include_str!("../../../docs/sparse-autoencoders.md")]
+    struct SparseAutoencoders;
+    #[doc = include_str!("../../../docs/denoising-autoencoders.md")]
+    struct DenoisingAutoencoders;
+    #[doc = include_str!("../../../docs/variational-autoencoders.md")]
+    struct VariationalAutoencoders;
+}

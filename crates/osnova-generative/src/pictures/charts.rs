@@ -66,8 +66,10 @@ pub fn training_curves(history: &History) -> LineChart {
     let names = history.metric_names();
     let parts =
         names.iter().filter_map(|name| stages.iter().find_map(|stage| name.strip_prefix(stage)?.strip_prefix('_')));
-    let parts: BTreeSet<(bool, &str)> =
-        parts.filter(|part| *part != "loss").map(|part| (part != "reconstruction", part)).collect();
+    let parts: BTreeSet<(bool, &str)> = parts
+        .filter(|part| !["loss", "active_units"].contains(part))
+        .map(|part| (part != "reconstruction", part))
+        .collect();
 
     let mut chart = LineChart::new("Parts of the loss").x_label("epoch").y_label("mean a sample");
     let (mut largest, mut positive): (Vec<f64>, bool) = (Vec::new(), true);

@@ -16,7 +16,7 @@ pub(crate) fn reconstructions() -> Result<String> {
     let (mut data, generator) = (Digits::load()?, Generator::new(0));
     let model = Autoencoder::new(perceptron(PIXELS, 8, &generator)?, perceptron(8, PIXELS, &generator)?, 8)?;
     let (model, _) = trained(model, &mut Generation::new(), &mut data, 40)?;
-    Ok(pictures::reconstructions(&model, &data.some(12)?.0, None, SHAPE)?.to_svg()?)
+    Ok(pictures::reconstructions(&model, &data.some(10)?.0, None, SHAPE)?.to_svg()?)
 }
 
 /// Codes of two numbers, by class.
@@ -83,7 +83,7 @@ fn denoiser(data: &mut Digits) -> Result<DenoisingAutoencoder> {
 pub(crate) fn denoising() -> Result<String> {
     let mut data = Digits::load()?;
     let model = denoiser(&mut data)?;
-    Ok(pictures::restorations(&model, &data.some(12)?.0, &Generator::new(1), SHAPE)?.to_svg()?)
+    Ok(pictures::restorations(&model, &data.some(10)?.0, &Generator::new(1), SHAPE)?.to_svg()?)
 }
 
 /// The PSNR before and after, by the amount of noise.

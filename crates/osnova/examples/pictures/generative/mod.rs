@@ -11,7 +11,7 @@ pub(crate) use variational::{
 use osnova::data::{DataLoader, MinMaxScaler, SplitOptions, Transform, digits, train_validation_split};
 use osnova::generative::pictures::ImageShape;
 use osnova::generative::{Generation, GenerativeModel};
-use osnova::nn::{Head, Mlp, Module as _};
+use osnova::nn::{Head, Mlp};
 use osnova::optim::Adam;
 use osnova::prelude::{AutodiffDevice, CpuDevice};
 use osnova::tensor::{Device, Generator, Tensor};
@@ -53,12 +53,23 @@ fn perceptron(inputs: usize, outputs: usize, generator: &Generator) -> Result<Ml
 
 /// The trained model, ready to be asked, and how training went.
 fn trained<M: GenerativeModel + Clone>(
+    model: M,
+    task: &mut Generation,
+    data: &mut Digits,
+    epochs: usize,
+) -> Result<(M, History)> {
+    trained_at(2e-3, model, task, data, epochs)
+}
+
+fn trained_at<M: GenerativeModel + Clone>(
+    learning_rate: f64,
     mut model: M,
     task: &mut Generation,
     data: &mut Digits,
     epochs: usize,
 ) -> Result<(M, History)> {
+    let mut optimizer = Adam::new(learning_rate);
     let history =
-        Trainer::new(epochs).fit(task, &mut model, &mut Adam::new(2e-3), &mut data.train, Some(&mut data.held_out))?;
+        Trainer::new(epochs).fit(task, &mut model, &mut optimizer, &mut data.train, Some(&mut data.held_out))?;
     Ok((model.inference()?, history))
 }
