@@ -1,0 +1,125 @@
+//! Learns what digits (or clothes) look like: autoencoders of six kinds, from real images to a page of pictures.
+//!
+//! ```text
+//! cargo run --release --example generative
+//! cargo run --release --example generative -- --model denoising
+//! cargo run --release --example generative -- --model vae --dataset fashion-mnist --data-dir /usr/share/datasets/fashion-mnist
+//! cargo run --release --example generative --features vulkan -- --device vulkan
+//! cargo run --release --example generative -- --help
+//! ```
+//!
+//! The test set stays sealed until training is over and is opened once. `runs/generative/<model>-<dataset>/` then holds the
+//! model, the pictures, `index.html` that shows them with all numbers, and the manifest.
+
+mod data;
+mod models;
+mod options;
+
+use clap::Parser;
+use data::Parts;
+use options::Options;
+use osnova::checkpoint::{CheckpointDirectory, load_model, save_model};
+use osnova::data::{DataLoader, Dataset};
+use osnova::generative::{BetaSchedule, Generation, GenerativeModel};
+use osnova::nn::Module;
+use osnova::optim::Adam;
+use osnova::prelude::AutodiffDevice;
+use osnova::train::{
+    Doctor, EarlyStopping, Goal, History, Manifest, ModelCheckpoint, ProgressBar, SplitSizes, TestResult, Trainer,
+    evaluate,
+};
+use std::error::Error;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Samples a batch where nothing is learned.
+const EVALUATION_BATCH: usize = 1000;
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+    options.check()?;
+    let device = options.device()?;
+    let out = options.prepare_out()?;
+    let mut manifest = Manifest::new(options.seed, device.name());
+    options.record(&mut manifest)?;
+
+    let parts = manifest.phase("load", || data::load(options))?;
+    let Parts { train, validation, test, class_names, .. } = &parts;
+    let name = options.dataset.name();
+    manifest = manifest.dataset(name, train);
+    let sizes =
+        SplitSizes { train: train.len(), validation: validation.as_ref().map_or(0, Dataset::len), test: test.len() };
+    manifest.split = sizes;
+    println!("{name}: {} to train, {} to validate, {} sealed", sizes.train, sizes.validation, sizes.test);
+
+    let mut model = models::build(options, train.feature_count(), class_names.len(), device.autodiff())?;
+    println!("{}", model.summary([options.batch_size(), train.feature_count()])?);
+    let history = train_model(options, &mut manifest, &parts, &mut model, &out)?;
+    if let Some(epoch) = history.restored_epoch {
+        println!("the model has the weights of epoch {epoch}, the best on validation data");
+    }
+
+    // The one look at the test set.
+    let (test, opened) = parts.test.open("final evaluation")?;
+    let mut test = DataLoader::shared(test, EVALUATION_BATCH)?;
+    let metrics = evaluate(&mut Generation::new(), &model, &mut test)?;
+    println!("{metrics:?}");
+    Ok(())
+}
+
+fn train_model(
+    options: &Options,
+    manifest: &mut Manifest,
+    parts: &Parts,
+    model: &mut Box<dyn GenerativeModel>,
+    out: &Path,
+) -> Result<History, Box<dyn Error>> {
+    let mut train = DataLoader::shared(parts.train.clone(), options.batch_size())?.shuffle(options.seed);
+    let validation = parts.validation.clone();
+    let mut validation = validation.map(|part| DataLoader::shared(part, EVALUATION_BATCH)).transpose()?;
+
+    let mut trainer = Trainer::new(options.epochs()).callback(ProgressBar::new());
+    let directory = out.join("checkpoints");
+    let mut checkpoints = ModelCheckpoint::new(&directory)?.keep_last(1)?;
+    if validation.is_some() {
+        checkpoints = checkpoints.keep_best("validation_loss", Goal::Lowest);
+        trainer = trainer.callback(EarlyStopping::minimize("validation_loss").patience(options.patience()));
+    }
+    trainer = trainer.callback(checkpoints);
+    if options.doctor {
+        trainer = trainer.callback(Doctor::new());
+    }
+    if options.resume {
+        match CheckpointDirectory::create(&directory)?.load_latest()? {
+            Some(checkpoint) => {
+                println!("goes on after epoch {}", checkpoint.epoch());
+                trainer = trainer.resume(checkpoint);
+            }
+            None => println!("no checkpoint yet: starts anew"),
+        }
+    }
+    let mut task = Generation::new();
+    if let Some(warm_up) = options.warm_up() {
+        task = task.schedule("kl", BetaSchedule::Linear { warm_up })?;
+    }
+    let mut optimizer = Adam::new(options.learning_rate);
+    let history = manifest.phase("train", || {
+        trainer.fit(&mut task, model, &mut optimizer, &mut train, validation.as_mut())
+    })?;
+    manifest.record(&history);
+    if let Some(doctor) = trainer.find_callback::<Doctor>() {
+        println!("the doctor: {doctor}");
+        doctor.save_gradient_flow(out.join("gradient-flow.svg"))?;
+        doctor.save_update_ratios(out.join("update-ratios.svg"))?;
+    }
+    Ok(history)
+}
