@@ -10,6 +10,7 @@
 //! | what makes a code sparse | [`Sparsity`] |
 //! | the noise to learn from | [`Corruption`] |
 //! | the distribution of a code | [`DiagonalGaussian`] |
+//! | how good a model is | [`evaluation`] |
 //!
 //! Encoders and decoders are any [`Layer`](osnova_nn::Layer), so one made of convolutions fits as well as an
 //! [`Mlp`](osnova_nn::Mlp). Losses are summed over the elements of a sample and averaged over the batch: that is the scale on
@@ -17,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod corruption;
+pub mod evaluation;
 mod gaussian;
 mod likelihood;
 mod model;

@@ -6,7 +6,7 @@ use osnova_tensor::Tensor;
 use osnova_train::{Disease, Finding, Place, Progress, Result, Severity, StepOutput, TrainError, TrainingStep};
 
 /// The variance of a code's mean over the data above which it says something: Burda, Grosse and Salakhutdinov 2016.
-pub(crate) const ACTIVE_VARIANCE: f64 = 0.01;
+pub const ACTIVE_VARIANCE: f64 = 0.01;
 /// The share of active units under which a posterior has collapsed.
 const COLLAPSED_SHARE: f64 = 0.1;
 /// In so many looks one after another.
@@ -86,7 +86,10 @@ impl Generation {
 }
 
 /// The classes of a batch for a model that wants them.
-fn classes<'a, M: GenerativeModel + ?Sized>(model: &M, batch: &'a TensorBatch) -> Result<Option<&'a Tensor>> {
+pub(crate) fn classes<'a, M: GenerativeModel + ?Sized>(
+    model: &M,
+    batch: &'a TensorBatch,
+) -> Result<Option<&'a Tensor>> {
     Ok(match model.class_count() {
         Some(_) => Some(batch.targets()?),
         None => None,
