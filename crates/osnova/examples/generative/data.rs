@@ -1,17 +1,18 @@
 //! The images in three parts, as rows of pixels from 0 to 1.
 
+use crate::Failure;
 use crate::options::{DatasetKind, Options};
 use osnova::data::{
-    ArrayDataset, DataError, Dataset, ImageDataset, SealedTest, SplitOptions, Subset, TestRecord, digits,
-    fashion_mnist, train_validation_split, train_validation_test_split,
+    ArrayDataset, DataError, DataLoader, Dataset, ImageDataset, SealedTest, SplitOptions, Subset, TensorBatch,
+    TestRecord, digits, fashion_mnist, train_validation_split, train_validation_test_split,
 };
+use osnova::tensor::Device;
 use std::sync::Arc;
 
-/// The parts of a data set.
+/// The open parts of a data set.
 pub(crate) struct Parts {
     pub(crate) train: Arc<dyn Dataset>,
     pub(crate) validation: Option<Arc<dyn Dataset>>,
-    pub(crate) test: Sealed,
     pub(crate) class_names: Vec<String>,
     /// Height and width of an image.
     pub(crate) image: [usize; 2],
@@ -60,7 +61,7 @@ fn scaled_digits() -> Result<ArrayDataset, DataError> {
     Ok(raw.sources().iter().cloned().fold(scaled, ArrayDataset::with_source))
 }
 
-pub(crate) fn load(options: &Options) -> Result<Parts, DataError> {
+pub(crate) fn load(options: &Options) -> Result<(Parts, Sealed), DataError> {
     let split_options = SplitOptions::stratified(options.seed);
     let (train, validation, test): (Arc<dyn Dataset>, Option<Arc<dyn Dataset>>, _) = match options.dataset {
         DatasetKind::Digits => {
@@ -87,5 +88,14 @@ pub(crate) fn load(options: &Options) -> Result<Parts, DataError> {
         DatasetKind::Digits => [8, 8],
         DatasetKind::FashionMnist => [28, 28],
     };
-    Ok(Parts { train, validation, test, class_names, image })
+    Ok((Parts { train, validation, class_names, image }, test))
+}
+
+/// The first samples of a data set as one batch: at most `count`.
+pub(crate) fn first(data: &Arc<dyn Dataset>, count: usize, device: Device) -> Result<TensorBatch, Failure> {
+    let count = data.len().min(count);
+    let subset = Subset::shared(data.clone(), (0..count).collect::<Vec<_>>())?;
+    let mut loader = DataLoader::new(subset, count)?;
+    let batch = loader.tensors(device).next().ok_or("there are no samples")?;
+    Ok(batch?)
 }

@@ -12,6 +12,7 @@
 //! model, the pictures, `index.html` that shows them with all numbers, and the manifest.
 
 mod data;
+mod evaluation;
 mod models;
 mod options;
 
@@ -20,17 +21,19 @@ use data::Parts;
 use options::Options;
 use osnova::checkpoint::{CheckpointDirectory, load_model, save_model};
 use osnova::data::{DataLoader, Dataset};
+use osnova::generative::evaluation::fit_code_prior;
 use osnova::generative::{BetaSchedule, Generation, GenerativeModel};
 use osnova::nn::Module;
 use osnova::optim::Adam;
 use osnova::prelude::AutodiffDevice;
 use osnova::train::{
     Doctor, EarlyStopping, Goal, History, Manifest, ModelCheckpoint, ProgressBar, SplitSizes, TestResult, Trainer,
-    evaluate,
 };
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
+
+type Failure = Box<dyn Error>;
 
 /// Samples a batch where nothing is learned.
 const EVALUATION_BATCH: usize = 1000;
@@ -45,15 +48,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+fn run(options: &Options) -> Result<(), Failure> {
     options.check()?;
     let device = options.device()?;
     let out = options.prepare_out()?;
     let mut manifest = Manifest::new(options.seed, device.name());
     options.record(&mut manifest)?;
 
-    let parts = manifest.phase("load", || data::load(options))?;
-    let Parts { train, validation, test, class_names, .. } = &parts;
+    let (parts, test) = manifest.phase("load", || data::load(options))?;
+    let Parts { train, validation, class_names, .. } = &parts;
     let name = options.dataset.name();
     manifest = manifest.dataset(name, train);
     let sizes =
@@ -69,10 +72,16 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     }
 
     // The one look at the test set.
-    let (test, opened) = parts.test.open("final evaluation")?;
+    let (test, opened) = test.open("final evaluation")?;
     let mut test = DataLoader::shared(test, EVALUATION_BATCH)?;
-    let metrics = evaluate(&mut Generation::new(), &model, &mut test)?;
-    println!("{metrics:?}");
+    let mut train = DataLoader::shared(parts.train.clone(), EVALUATION_BATCH)?;
+    manifest.phase("prior", || fit_code_prior(&mut model, &mut train))?;
+    let evaluation = manifest.phase("test", || evaluation::measure(options, &model, &parts, &mut test))?;
+    for [name, value, meaning] in evaluation.numbers.rows() {
+        println!("{name:<26} {value:>12}  {meaning}");
+    }
+    manifest.record_test(TestResult { opened, confusion_matrix: None, metrics: evaluation.numbers.metrics() })?;
+    manifest.save(out.join("manifest.json"))?;
     Ok(())
 }
 
@@ -82,7 +91,7 @@ fn train_model(
     parts: &Parts,
     model: &mut Box<dyn GenerativeModel>,
     out: &Path,
-) -> Result<History, Box<dyn Error>> {
+) -> Result<History, Failure> {
     let mut train = DataLoader::shared(parts.train.clone(), options.batch_size())?.shuffle(options.seed);
     let validation = parts.validation.clone();
     let mut validation = validation.map(|part| DataLoader::shared(part, EVALUATION_BATCH)).transpose()?;
