@@ -1,7 +1,7 @@
 //! How good the model is, in numbers with names.
 
 use crate::data::{Parts, first};
-use crate::options::{ModelKind, Options};
+use crate::options::{DatasetKind, ModelKind, Options};
 use crate::{EVALUATION_BATCH, Failure};
 use osnova::data::{DataLoader, Dataset, Subset};
 use osnova::generative::evaluation::{
@@ -16,8 +16,7 @@ use std::collections::BTreeMap;
 
 /// The test samples of the importance-weighted bound, which decodes each many times.
 const BOUND_SAMPLES: usize = 500;
-/// The classifier whose features samples and data are compared in.
-const EXTRACTOR_EPOCHS: usize = 5;
+/// The width of the classifier whose features samples and data are compared in.
 const EXTRACTOR_FEATURES: usize = 64;
 
 /// Numbers with names, in order.
@@ -68,9 +67,6 @@ pub(crate) fn measure(
     let mut numbers = Numbers::default();
     let generator = Generator::new(options.seed);
 
-    for (name, value) in evaluate(&mut Generation::new(), model, test)? {
-        numbers.add(format!("loss_{name}").replace("loss_loss", "loss"), value, "part of the loss, a sample");
-    }
     let error = reconstruction(model, test, 1.0)?;
     numbers.add("squared_error", error.squared_error, "Σ(x − x̂)², a sample");
     numbers.add("psnr", error.psnr, "dB, of reconstructions");
@@ -82,16 +78,20 @@ pub(crate) fn measure(
     }
     if let Some(model) = model.as_variational() {
         let bound = evidence_lower_bound(model, test, 1, &generator)?;
-        numbers.add("negative_elbo", bound.negative_elbo(), "nats a sample, at β = 1");
-        numbers.add("elbo_reconstruction", bound.reconstruction, "−E[ln p(x | z)], nats a sample");
-        numbers.add("elbo_kl", bound.kl, "KL(q(z | x) ‖ N(0, I)), nats a sample");
+        numbers.add("negative_elbo", bound.negative_elbo(), "nats a sample: the sum of the next two");
+        numbers.add("reconstruction", bound.reconstruction, "−E[ln p(x | z)]");
+        numbers.add("kl", bound.kl, "KL(q(z | x) ‖ N(0, I))");
         let some: Vec<usize> = (0..test.dataset().len().min(BOUND_SAMPLES)).collect();
-        let meaning = format!("nats a sample, of the first {} test samples with so many codes each", some.len());
+        let meaning = format!("nats a sample, of the first {} with so many codes each", some.len());
         let mut some = DataLoader::new(Subset::shared(test.dataset().clone(), some)?, 100)?;
         let counts = counts(options.importance_samples);
         let bounds = importance_weighted_bounds(model, &mut some, &counts, &generator)?;
         for (count, bound) in counts.iter().zip(bounds) {
             numbers.add(format!("negative_bound_{count}"), -bound, meaning.clone());
+        }
+    } else {
+        for (name, value) in evaluate(&mut Generation::new(), model, test)? {
+            numbers.add(name, value, "as in training, a sample");
         }
     }
 
@@ -131,7 +131,11 @@ fn frechet(
     let model = model.inference()?;
     let device = model.device().ok_or("the model has no parameters")?;
     let mut train = DataLoader::shared(parts.train.clone(), 128)?.shuffle(options.seed);
-    let extractor = FeatureExtractor::train(&mut train, EXTRACTOR_FEATURES, EXTRACTOR_EPOCHS, options.seed, device)?;
+    let epochs = match options.dataset {
+        DatasetKind::Digits => 60,
+        DatasetKind::FashionMnist => 5,
+    };
+    let extractor = FeatureExtractor::train(&mut train, EXTRACTOR_FEATURES, epochs, options.seed, device)?;
     numbers.add("extractor_accuracy", extractor.accuracy(test)?, "of the classifier that gives the features below");
 
     let data = test.dataset();

@@ -25,7 +25,7 @@ use osnova::generative::evaluation::fit_code_prior;
 use osnova::generative::{BetaSchedule, Generation, GenerativeModel};
 use osnova::nn::Module;
 use osnova::optim::Adam;
-use osnova::prelude::AutodiffDevice;
+use osnova::prelude::{AutodiffDevice, Generator, Tensor};
 use osnova::train::{
     Doctor, EarlyStopping, Goal, History, Manifest, ModelCheckpoint, ProgressBar, SplitSizes, TestResult, Trainer,
 };
@@ -81,7 +81,10 @@ fn run(options: &Options) -> Result<(), Failure> {
         println!("{name:<26} {value:>12}  {meaning}");
     }
     manifest.record_test(TestResult { opened, confusion_matrix: None, metrics: evaluation.numbers.metrics() })?;
+    manifest.phase("save", || save_model(&model, out.join("model.safetensors")))?;
+    manifest.phase("verify", || verify(options, &model, &parts, &mut test, &out))?;
     manifest.save(out.join("manifest.json"))?;
+    println!("wrote {0}: index.html shows it all", out.display());
     Ok(())
 }
 
@@ -131,4 +134,30 @@ fn train_model(
         doctor.save_update_ratios(out.join("update-ratios.svg"))?;
     }
     Ok(history)
+}
+
+/// Loads the saved model into a fresh one, which must give the same bits: of test samples, and of new ones.
+fn verify(
+    options: &Options,
+    model: &Box<dyn GenerativeModel>,
+    parts: &Parts,
+    test: &mut DataLoader,
+    out: &Path,
+) -> Result<(), Failure> {
+    let device = model.device().ok_or("the model has no parameters")?;
+    let mut loaded = models::build(options, parts.train.feature_count(), parts.class_names.len(), device)?;
+    load_model(&mut loaded, out.join("model.safetensors"))?;
+    let batch = data::first(test.dataset(), EVALUATION_BATCH, device.without_recording())?;
+    let classes = model.class_count().and(batch.targets.as_ref());
+    let bits = |model: &Box<dyn GenerativeModel>| -> Result<Vec<u32>, Failure> {
+        let model = model.inference()?;
+        let new = model.sample(batch.indices.len(), classes, &Generator::new(options.seed))?;
+        let both = Tensor::concat(&[&model.reconstruct(&batch.features, classes)?, &new], 0)?;
+        Ok(both.to_vec::<f32>()?.into_iter().map(f32::to_bits).collect())
+    };
+    if bits(model)? != bits(&loaded)? {
+        return Err("the loaded model does not give what the trained one does".into());
+    }
+    println!("the model loaded from the file gives the same reconstructions and samples, bit for bit");
+    Ok(())
 }
