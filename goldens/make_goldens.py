@@ -25,6 +25,7 @@ sys.dont_write_bytecode = True
 
 def make(folder):
     import documents
+    import generative
     import layers
     import operations
     import optimizers
@@ -33,6 +34,7 @@ def make(folder):
     operations.make().write(folder / "operations.safetensors")
     layers.make().write(folder / "layers.safetensors")
     optimizers.make().write(folder / "optimizers.safetensors")
+    generative.make().write(folder / "generative.safetensors")
     pytorch_mlp.write(folder)
     documents.initialisers(folder / "initialisers.json")
     documents.random(folder / "random.json")

@@ -1,7 +1,7 @@
 //! One function a workload: it prepares the data and gives the step to time.
 
+use osnova::generative::{GenerativeModel, Likelihood, VariationalAutoencoder};
 use osnova::prelude::*;
-use osnova::tensor::{BinaryCrossEntropy, ReductionKind};
 
 /// What is timed, again and again.
 pub type Step = Box<dyn FnMut() -> Result<()>>;
@@ -108,49 +108,17 @@ fn mlp_inference(device: Device) -> Result<Step> {
     Ok(Box::new(move || model.forward(&input).map(drop)))
 }
 
-/// A variational autoencoder, 784–400–20–400–784.
-#[derive(Module)]
-struct Vae {
-    encoder: Linear,
-    mean: Linear,
-    log_variance: Linear,
-    decoder: Linear,
-    output: Linear,
-}
-
-impl Vae {
-    fn new(device: Device) -> Result<Self> {
-        let generator = Generator::new(0);
-        let linear = |inputs, outputs| Linear::new(inputs, outputs, &generator, device);
-        Ok(Self {
-            encoder: linear(784, 400)?.with_activation(Activation::Relu),
-            mean: linear(400, 20)?,
-            log_variance: linear(400, 20)?,
-            decoder: linear(20, 400)?.with_activation(Activation::Relu),
-            output: linear(400, 784)?,
-        })
-    }
-
-    fn loss(&self, input: &Tensor, noise: &Generator) -> Result<Tensor> {
-        let hidden = self.encoder.forward(input)?;
-        let (mean, log_variance) = (self.mean.forward(&hidden)?, self.log_variance.forward(&hidden)?);
-        let noise = Tensor::normal(*mean.shape(), 0.0, 1.0, DType::F32, noise, input.device())?;
-        let code = (&mean + ((&log_variance * 0.5)?.exp()? * noise)?)?;
-        let output = self.output.forward(&self.decoder.forward(&code)?)?;
-        let summed = BinaryCrossEntropy { reduction: ReductionKind::Sum, ..Default::default() };
-        let reconstruction = output.binary_cross_entropy_with(input, summed)?;
-        let divergence = (((mean.square()? + log_variance.exp()?)? - &log_variance)? - 1.0)?.sum(.., false)?;
-        reconstruction + (divergence * 0.5)?
-    }
-}
-
+/// A variational autoencoder, 784–400–20–400–784, with Bernoulli likelihood: one Adam step.
 fn vae_step(device: Device) -> Result<Step> {
-    let mut model = Vae::new(device.autodiff())?;
+    let (generator, recording) = (Generator::new(0), device.autodiff());
+    let encoder = osnova::nn::Mlp::new(784, &[400], Head::Regression(2 * 20), &generator, recording)?;
+    let decoder = osnova::nn::Mlp::new(20, &[400], Head::Regression(784), &generator, recording)?;
+    let mut model =
+        VariationalAutoencoder::options(encoder, decoder, 20).likelihood(Likelihood::Bernoulli).build(&generator)?;
     let mut optimizer = Adam::new(1e-3);
     let input = uniform([128, 784], device)?;
-    let noise = Generator::new(1);
     Ok(Box::new(move || {
-        let loss = model.loss(&input, &noise)?;
+        let loss = model.loss(&input, None)?.total(|_| 1.0)?;
         optimizer.step(&mut model, &loss.backward()?)
     }))
 }

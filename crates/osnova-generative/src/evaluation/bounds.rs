@@ -181,3 +181,49 @@ impl Groups {
         self.sum / self.complete as f64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The mean over whole groups of ln(1/k Σ w), each relative to its largest.
+    fn directly(log_weights: &[f64], k: usize) -> f64 {
+        let groups = log_weights.chunks_exact(k);
+        let count = groups.len() as f64;
+        let logarithm = |group: &[f64]| {
+            let largest = group.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            largest + (group.iter().map(|weight| (weight - largest).exp()).sum::<f64>() / k as f64).ln()
+        };
+        groups.map(logarithm).sum::<f64>() / count
+    }
+
+    proptest! {
+        #[test]
+        fn a_running_sum_gives_what_all_weights_at_once_give(
+            log_weights in prop::collection::vec(-2000.0..500.0, 1..60), share in 0.0..1.0,
+        ) {
+            let k = 1 + (share * (log_weights.len() - 1) as f64) as usize;
+            let mut groups = Groups::new(k, 2);
+            log_weights.iter().for_each(|&weight| groups.add(&[weight, weight - 1.0]));
+            let expected = directly(&log_weights, k);
+            prop_assert!((groups.bound() - (2.0 * expected - 1.0)).abs() < 1e-9 * expected.abs().max(1.0));
+        }
+    }
+
+    #[test]
+    fn a_weight_of_zero_counts_and_nan_is_not_lost() {
+        let mut groups = Groups::new(2, 1);
+        groups.add(&[f64::NEG_INFINITY]);
+        groups.add(&[-900.0]);
+        assert!((groups.bound() - (-900.0 - 2_f64.ln())).abs() < 1e-12);
+        for weights in [[f64::NAN, 0.0], [0.0, f64::NAN]] {
+            let mut groups = Groups::new(2, 1);
+            weights.iter().for_each(|&weight| groups.add(&[weight]));
+            assert!(!groups.bound().is_finite());
+        }
+        let mut nothing = Groups::new(1, 1);
+        nothing.add(&[f64::NEG_INFINITY]);
+        assert_eq!(nothing.bound(), f64::NEG_INFINITY);
+    }
+}

@@ -69,3 +69,69 @@ fn rotate_rows(matrix: &mut [f64], size: usize, p: usize, q: usize, cosine: f64,
         (*left, *right) = (cosine * *left - sine * *right, sine * *left + cosine * *right);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn symmetric() -> impl Strategy<Value = (Vec<f64>, usize)> {
+        let entries = (1_usize..9, -12_i32..12)
+            .prop_flat_map(|(size, scale)| (prop::collection::vec(-1.0..1.0, size * size), Just(size), Just(scale)));
+        entries.prop_map(|(mut matrix, size, scale)| {
+            for i in 0..size {
+                for j in 0..=i {
+                    let entry = matrix[i * size + j] * 10_f64.powi(scale);
+                    (matrix[i * size + j], matrix[j * size + i]) = (entry, entry);
+                }
+            }
+            (matrix, size)
+        })
+    }
+
+    fn dot(left: &[f64], right: &[f64]) -> f64 {
+        left.iter().zip(right).map(|(left, right)| left * right).sum()
+    }
+
+    proptest! {
+        #[test]
+        fn vectors_are_orthogonal_and_give_the_matrix_back((matrix, size) in symmetric()) {
+            let eigen = SymmetricEigen::of(&matrix, size);
+            let norm = dot(&matrix, &matrix).sqrt();
+            let rows: Vec<&[f64]> = eigen.vectors.chunks_exact(size).collect();
+            for i in 0..size {
+                for j in 0..size {
+                    let expected = if i == j { 1.0 } else { 0.0 };
+                    prop_assert!((dot(rows[i], rows[j]) - expected).abs() < 1e-13);
+                    let again: f64 =
+                        rows.iter().zip(&eigen.values).map(|(vector, value)| value * vector[i] * vector[j]).sum();
+                    prop_assert!((again - matrix[i * size + j]).abs() <= 1e-13 * norm, "{matrix:?} {eigen:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn known_matrices_have_their_eigenvalues() {
+        for (matrix, size, expected) in [
+            (vec![2.0, 1.0, 1.0, 2.0], 2, vec![1.0, 3.0]),
+            (vec![0.0; 9], 3, vec![0.0; 3]),
+            (vec![-4.0], 1, vec![-4.0]),
+            // All ones: rank one.
+            (vec![1.0; 16], 4, vec![0.0, 0.0, 0.0, 4.0]),
+            // Second differences: 2 − 2cos(kπ/4).
+            (
+                vec![2.0, -1.0, 0.0, -1.0, 2.0, -1.0, 0.0, -1.0, 2.0],
+                3,
+                vec![2.0 - 2_f64.sqrt(), 2.0, 2.0 + 2_f64.sqrt()],
+            ),
+        ] {
+            let mut values = SymmetricEigen::of(&matrix, size).values;
+            values.sort_by(f64::total_cmp);
+            for (value, expected) in values.iter().zip(&expected) {
+                assert!((value - expected).abs() < 1e-14, "{matrix:?}: {values:?}");
+            }
+        }
+        assert!(SymmetricEigen::of(&[], 0).values.is_empty());
+    }
+}

@@ -111,12 +111,12 @@ fn refused(problem: String, advice: &'static str) -> Box<Error> {
 /// ```
 /// use osnova_cpu::CpuDevice;
 /// use osnova_generative::{GenerativeModel, SparseAutoencoder, Sparsity};
-/// use osnova_nn::{Activation, Linear, Mlp, Head, Sequential};
+/// use osnova_nn::{Linear, Sequential, Sigmoid};
 /// use osnova_tensor::{DType, Device, Generator, Tensor};
 ///
 /// let (generator, device) = (Generator::new(0), Device::cpu());
-/// let encoder = Sequential::new().push(Linear::new(64, 100, &generator, device)?).push(Activation::Sigmoid);
-/// let decoder = Mlp::new(100, &[], Head::Regression(64), &generator, device)?;
+/// let encoder = Sequential::new().with(Linear::new(64, 100, &generator, device)?).with(Sigmoid);
+/// let decoder = Linear::new(100, 64, &generator, device)?;
 /// let model = SparseAutoencoder::options(encoder, decoder, 100, Sparsity::Kl { target: 0.05, momentum: Some(0.1) })
 ///     .weight(0.5)
 ///     .build()?;

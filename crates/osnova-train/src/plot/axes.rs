@@ -22,6 +22,7 @@ pub(super) struct Axes {
     pub(super) y_label: String,
     pub(super) width: f64,
     pub(super) height: f64,
+    pub(super) x_spacing: Spacing,
     pub(super) y_spacing: Spacing,
     pub(super) y_range: Option<(f64, f64)>,
     pub(super) markers: Vec<(String, f64)>,
@@ -35,6 +36,7 @@ impl Axes {
             y_label: String::new(),
             width: 720.0,
             height: 440.0,
+            x_spacing: Spacing::Linear,
             y_spacing: Spacing::Linear,
             y_range: None,
             markers: Vec::new(),
@@ -105,24 +107,24 @@ pub(super) fn render(axes: &Axes, data: &Data<'_>, draw: impl FnOnce(&mut Svg, &
     let mut top = draw_head(&mut svg, axes, data);
 
     let spacing = axes.y_spacing;
-    let unit = Range { low: 0.0, high: 1.0 };
-    let y_range = y_range(axes).or(data.y).unwrap_or(match spacing {
-        Spacing::Linear => unit,
+    let without_data = |spacing| match spacing {
+        Spacing::Linear => Range { low: 0.0, high: 1.0 },
         Spacing::Logarithmic => Range { low: 0.1, high: 10.0 },
-    });
-    let x_range = data.x.unwrap_or(unit);
+    };
+    let y_range = y_range(axes).or(data.y).unwrap_or(without_data(spacing));
+    let x_range = data.x.unwrap_or(without_data(axes.x_spacing));
 
     let y_ticks = ticks(y_range, spacing, (axes.height / 48.0) as usize, data.whole_y);
     let y_label_room = if axes.y_label.is_empty() { 0.0 } else { 20.0 };
     let left = MARGIN + y_label_room + widest_label(&y_ticks, TICK_SIZE) + 8.0;
     let right = axes.width - MARGIN - 10.0;
-    let x_ticks = ticks_along(x_range, right - left, TICK_SIZE, data.whole_x);
+    let x_ticks = ticks_along(x_range, axes.x_spacing, right - left, TICK_SIZE, data.whole_x);
     // The last label is centred under its tick and may stand half its width beyond the plot.
     let right = right.min(axes.width - 6.0 - widest_label(&x_ticks, TICK_SIZE) / 2.0);
     let x_label_room = if axes.x_label.is_empty() { 0.0 } else { 22.0 };
     let bottom = axes.height - MARGIN - 20.0 - x_label_room;
 
-    let x = Scale::new(x_range, Spacing::Linear, left, right);
+    let x = Scale::new(x_range, axes.x_spacing, left, right);
     let markers = place_markers(axes, x_range, &x, left, right);
     let marker_rows = markers.iter().map(|marker| marker.row + 1).max();
     top += marker_rows.unwrap_or(0) as f64 * MARKER_ROW;

@@ -59,6 +59,13 @@ impl LineChart {
         self
     }
 
+    /// Makes the x axis logarithmic.
+    #[must_use]
+    pub fn log_x(mut self) -> Self {
+        self.axes.x_spacing = Spacing::Logarithmic;
+        self
+    }
+
     /// Makes the y axis logarithmic.
     #[must_use]
     pub fn log_y(mut self) -> Self {
@@ -84,14 +91,14 @@ impl LineChart {
     /// The picture, as a complete SVG document.
     #[must_use]
     pub fn to_svg(&self) -> String {
-        let spacing = self.axes.y_spacing;
-        let shown = |point: &&(f64, f64)| point.0.is_finite() && spacing.shows(point.1);
+        let (x_spacing, y_spacing) = (self.axes.x_spacing, self.axes.y_spacing);
+        let shown = |point: &&(f64, f64)| x_spacing.shows(point.0) && y_spacing.shows(point.1);
         let points = || self.series.iter().flat_map(|series| &series.points);
-        let x = Range::of(points().filter(shown).map(|point| point.0), Spacing::Linear);
-        let y = Range::of(points().filter(shown).map(|point| point.1), spacing);
+        let x = Range::of(points().filter(shown).map(|point| point.0), x_spacing);
+        let y = Range::of(points().filter(shown).map(|point| point.1), y_spacing);
         let data = Data {
-            x: x.map(|range| range.padded(0.02, Spacing::Linear)),
-            y: y.map(|range| range.padded(0.05, spacing)),
+            x: x.map(|range| range.padded(0.02, x_spacing)),
+            y: y.map(|range| range.padded(0.05, y_spacing)),
             whole_x: points().filter(shown).all(|point| point.0.fract() == 0.0),
             whole_y: false,
             legend: self.legend(),

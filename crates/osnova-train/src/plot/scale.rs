@@ -213,10 +213,10 @@ fn label_by(value: f64, step: f64, greatest: f64) -> String {
 }
 
 /// Ticks along `pixels` of a horizontal axis, as many as fit with their labels side by side.
-pub(super) fn ticks_along(range: Range, pixels: f64, size: f64, whole: bool) -> Vec<Tick> {
+pub(super) fn ticks_along(range: Range, spacing: Spacing, pixels: f64, size: f64, whole: bool) -> Vec<Tick> {
     let mut count = (pixels / 60.0).clamp(2.0, 12.0) as usize;
     loop {
-        let ticks = ticks(range, Spacing::Linear, count, whole);
+        let ticks = ticks(range, spacing, count, whole);
         let widest = widest_label(&ticks, size);
         if count <= 1 || ticks.len() as f64 * (widest + 14.0) <= pixels + widest {
             return ticks;

@@ -138,6 +138,12 @@ fn a_gap_parts_the_curve_and_a_lone_point_is_a_dot() {
     let svg = svg.log_y().to_svg();
     assert!(legible_texts(&svg).contains(&"0.1".to_owned()));
     assert_eq!(count_tags(&svg, "polyline"), 1);
+
+    let points = [(-1.0, 1.0), (0.0, 1.0), (1.0, 1.0), (10.0, 2.0), (1000.0, 3.0)];
+    let svg = LineChart::new("log").series("a", points).log_x().to_svg();
+    let texts = legible_texts(&svg);
+    assert!(["1", "10", "100", "1000"].iter().all(|tick| texts.iter().any(|text| text == tick)), "{texts:?}");
+    assert_eq!(count_tags(&svg, "circle"), 3);
 }
 
 #[test]
@@ -198,6 +204,7 @@ fn degenerate_numbers_make_a_picture_all_the_same() {
             for chart in [
                 LineChart::new("extreme").series("a", points),
                 LineChart::new("extreme").series("a", points).log_y(),
+                LineChart::new("extreme").series("a", points).log_x().log_y(),
                 LineChart::new("extreme").values("a", [first, second]),
                 LineChart::new("one").values("a", [first]),
                 LineChart::new("range").values("a", [1.0, 2.0]).y_range(first, second),
@@ -222,6 +229,7 @@ fn nothing_to_show_is_said() {
         LineChart::new("none").x_label("epoch").y_label("loss").to_svg(),
         LineChart::new("none").values("empty", []).to_svg(),
         LineChart::new("none").values("never", [f64::NAN]).log_y().to_svg(),
+        LineChart::new("none").series("never", [(0.0, 1.0)]).log_x().to_svg(),
         ScatterChart::new("none").to_svg(),
         Histogram::new("none", [f64::NAN]).to_svg(),
         Heatmap::new("none", nothing).y_label("rows").x_label("columns").to_svg(),
