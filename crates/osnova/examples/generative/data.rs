@@ -91,11 +91,15 @@ pub(crate) fn load(options: &Options) -> Result<(Parts, Sealed), DataError> {
     Ok((Parts { train, validation, class_names, image }, test))
 }
 
-/// The first samples of a data set as one batch: at most `count`.
-pub(crate) fn first(data: &Arc<dyn Dataset>, count: usize, device: Device) -> Result<TensorBatch, Failure> {
-    let count = data.len().min(count);
-    let subset = Subset::shared(data.clone(), (0..count).collect::<Vec<_>>())?;
-    let mut loader = DataLoader::new(subset, count)?;
+/// These samples of a data set as one batch.
+pub(crate) fn pick(data: &Arc<dyn Dataset>, indices: Vec<usize>, device: Device) -> Result<TensorBatch, Failure> {
+    let count = indices.len().max(1);
+    let mut loader = DataLoader::new(Subset::shared(data.clone(), indices)?, count)?;
     let batch = loader.tensors(device).next().ok_or("there are no samples")?;
     Ok(batch?)
+}
+
+/// The first samples of a data set as one batch: at most `count`.
+pub(crate) fn first(data: &Arc<dyn Dataset>, count: usize, device: Device) -> Result<TensorBatch, Failure> {
+    pick(data, (0..data.len().min(count)).collect(), device)
 }

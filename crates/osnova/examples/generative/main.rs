@@ -11,11 +11,13 @@
 //! The test set stays sealed until training is over and is opened once. `runs/generative/<model>-<dataset>/` then holds the
 //! model, the pictures, `index.html` that shows them with all numbers, and the manifest.
 
+mod album;
 mod data;
 mod evaluation;
 mod models;
 mod options;
 
+use album::Run;
 use clap::Parser;
 use data::Parts;
 use options::Options;
@@ -32,6 +34,7 @@ use osnova::train::{
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Instant;
 
 type Failure = Box<dyn Error>;
 
@@ -82,6 +85,18 @@ fn run(options: &Options) -> Result<(), Failure> {
     }
     manifest.record_test(TestResult { opened, confusion_matrix: None, metrics: evaluation.numbers.metrics() })?;
     manifest.phase("save", || save_model(&model, out.join("model.safetensors")))?;
+    let (test_data, begin) = (test.dataset().clone(), Instant::now());
+    let run = Run {
+        options,
+        model: &*model,
+        parts: &parts,
+        test: &test_data,
+        evaluation: &evaluation,
+        history: &history,
+        out: &out,
+    };
+    album::write(&run, &manifest)?;
+    manifest.seconds.insert("pictures".to_owned(), begin.elapsed().as_secs_f64());
     manifest.phase("verify", || verify(options, &model, &parts, &mut test, &out))?;
     manifest.save(out.join("manifest.json"))?;
     println!("wrote {0}: index.html shows it all", out.display());
