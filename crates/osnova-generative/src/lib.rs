@@ -11,6 +11,7 @@
 //! | the noise to learn from | [`Corruption`] |
 //! | the distribution of a code | [`DiagonalGaussian`] |
 //! | how good a model is | [`evaluation`] |
+//! | what one looks like | [`pictures`] |
 //!
 //! Encoders and decoders are any [`Layer`](osnova_nn::Layer), so one made of convolutions fits as well as an
 //! [`Mlp`](osnova_nn::Mlp). Losses are summed over the elements of a sample and averaged over the batch: that is the scale on
@@ -23,6 +24,7 @@ mod gaussian;
 mod likelihood;
 mod model;
 mod models;
+pub mod pictures;
 mod schedule;
 mod task;
 

@@ -2,7 +2,8 @@
 //!
 //! [`LineChart`] draws curves over epochs or steps, [`ScatterChart`] points, [`Histogram`] a
 //! distribution, [`Heatmap`] a matrix of numbers, [`ConfusionChart`] the counts of a classifier and
-//! [`ContourChart`] paths over the level lines of a function.
+//! [`ContourChart`] paths over the level lines of a function. [`ImageGrid`] shows images, also as PNG, and [`Page`] puts it all
+//! into one HTML file.
 //! Each is built by chained calls, gives its picture by `to_svg` and writes it by `save`, which
 //! never leaves half a file behind.
 //!
@@ -40,7 +41,10 @@ mod contour;
 mod grid;
 mod heatmap;
 mod histogram;
+mod image_grid;
 mod line;
+mod page;
+mod png;
 mod scale;
 mod scatter;
 mod svg;
@@ -51,7 +55,9 @@ pub use confusion::ConfusionChart;
 pub use contour::ContourChart;
 pub use heatmap::Heatmap;
 pub use histogram::Histogram;
+pub use image_grid::{ImageGrid, ImageShape};
 pub use line::LineChart;
+pub use page::Page;
 pub use scatter::ScatterChart;
 
 /// The colours of series, in order: Okabe and Ito's, which colour-blind readers tell apart.

@@ -26,7 +26,7 @@ use osnova::data::{DataLoader, Dataset};
 use osnova::generative::evaluation::fit_code_prior;
 use osnova::generative::{BetaSchedule, Generation, GenerativeModel};
 use osnova::nn::Module;
-use osnova::optim::Adam;
+use osnova::optim::AdamW;
 use osnova::prelude::{AutodiffDevice, Generator, Tensor};
 use osnova::train::{
     Doctor, EarlyStopping, Goal, History, Manifest, ModelCheckpoint, ProgressBar, SplitSizes, TestResult, Trainer,
@@ -138,7 +138,7 @@ fn train_model(
     if let Some(warm_up) = options.warm_up() {
         task = task.schedule("kl", BetaSchedule::Linear { warm_up })?;
     }
-    let mut optimizer = Adam::new(options.learning_rate);
+    let mut optimizer = AdamW::new(options.learning_rate).weight_decay(options.weight_decay);
     let history = manifest.phase("train", || {
         trainer.fit(&mut task, model, &mut optimizer, &mut train, validation.as_mut())
     })?;

@@ -37,6 +37,10 @@ pub(crate) struct Options {
     #[arg(long, default_value = "0.001", value_parser = positive)]
     pub(crate) learning_rate: f64,
 
+    /// The decoupled weight decay of AdamW; 0 is plain Adam
+    #[arg(long, default_value = "0", value_parser = at_least_zero)]
+    pub(crate) weight_decay: f64,
+
     /// Widths of the encoder's hidden layers, separated by commas; the decoder has them in reverse [default: 128 for digits, 400 for fashion-mnist]
     #[arg(long, value_delimiter = ',', value_parser = width)]
     hidden: Option<Vec<usize>>,
@@ -369,6 +373,7 @@ impl Options {
         manifest.hyperparameter("epochs", self.epochs())?;
         manifest.hyperparameter("batch_size", self.batch_size())?;
         manifest.hyperparameter("learning_rate", self.learning_rate)?;
+        manifest.hyperparameter("weight_decay", self.weight_decay)?;
         manifest.hyperparameter("hidden", self.hidden())?;
         manifest.hyperparameter("latent", self.latent())?;
         manifest.hyperparameter("likelihood", format!("{:?}", self.likelihood()))?;
