@@ -7,7 +7,6 @@ use crate::options::Options;
 use osnova::data::{Dataset, TensorBatch};
 use osnova::generative::GenerativeModel;
 use osnova::generative::pictures::{self, ImageGrid, ImageShape, Interpolation, Page};
-use osnova::nn::Module;
 use osnova::prelude::Generator;
 use osnova::tensor::Device;
 use osnova::train::{History, Manifest};
