@@ -147,7 +147,7 @@ impl LineChart {
     }
 }
 
-/// The dash pattern of a series: the colours repeat after seven, the pair does not before 28.
+/// The dash pattern of a series: the colours repeat after ten, the pair does not before 40.
 fn dash(index: usize) -> &'static str {
     ["", "7 4", "2 4", "9 4 2 4"][index / super::SERIES_COLORS.len() % 4]
 }

@@ -60,8 +60,11 @@ pub use line::LineChart;
 pub use page::Page;
 pub use scatter::ScatterChart;
 
-/// The colours of series, in order: Okabe and Ito's, which colour-blind readers tell apart.
-const SERIES_COLORS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444"];
+/// The colours of series, in order: Okabe and Ito's, which colour-blind readers tell apart, and three more so that ten classes
+/// differ.
+const SERIES_COLORS: [&str; 10] = [
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444", "#7a3db8", "#8c4a1f", "#9aa800",
+];
 
 /// One named series of points, as the charts with axes keep it.
 #[derive(Clone, Debug, PartialEq)]

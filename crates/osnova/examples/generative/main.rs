@@ -136,7 +136,8 @@ fn train_model(
     }
     let mut task = Generation::new();
     if let Some(warm_up) = options.warm_up() {
-        task = task.schedule("kl", BetaSchedule::Linear { warm_up })?;
+        let part = if options.model.is_variational() { "kl" } else { "sparsity" };
+        task = task.schedule(part, BetaSchedule::Linear { warm_up })?;
     }
     let mut optimizer = AdamW::new(options.learning_rate).weight_decay(options.weight_decay);
     let history = manifest.phase("train", || {

@@ -33,6 +33,7 @@ pub(crate) fn build(
     let likelihood = match options.likelihood() {
         LikelihoodKind::SquaredError => Likelihood::SquaredError,
         LikelihoodKind::Bernoulli => Likelihood::Bernoulli,
+        LikelihoodKind::Gaussian => Likelihood::Gaussian { standard_deviation: 0.25 },
         LikelihoodKind::LearnedGaussian => Likelihood::LearnedGaussian { standard_deviation: 0.3 },
     };
     Ok(match options.model {

@@ -53,7 +53,7 @@ pub(crate) struct Options {
     #[arg(long, value_enum)]
     code: Option<CodeKind>,
 
-    /// What the decoder's outputs mean [default: bernoulli for variational models, squared-error for the others]
+    /// What the decoder's outputs mean [default: for variational models gaussian on digits and bernoulli on fashion-mnist; for the others squared-error]
     #[arg(long, value_enum)]
     likelihood: Option<LikelihoodKind>,
 
@@ -181,6 +181,8 @@ pub(crate) enum LikelihoodKind {
     SquaredError,
     /// Black or white, greys as probabilities
     Bernoulli,
+    /// A normal distribution of deviation 0.25
+    Gaussian,
     /// A normal distribution whose deviation is learned
     LearnedGaussian,
 }
@@ -280,7 +282,7 @@ impl Options {
 
     pub(crate) fn likelihood(&self) -> LikelihoodKind {
         self.likelihood.unwrap_or(match self.model.is_variational() {
-            true => LikelihoodKind::Bernoulli,
+            true => self.of(None, LikelihoodKind::Gaussian, LikelihoodKind::Bernoulli),
             false => LikelihoodKind::SquaredError,
         })
     }
