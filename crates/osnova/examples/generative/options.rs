@@ -41,8 +41,8 @@ pub(crate) struct Options {
     #[arg(long, default_value = "0", value_parser = at_least_zero)]
     pub(crate) weight_decay: f64,
 
-    /// Widths of the encoder's hidden layers, separated by commas; the decoder has them in reverse [default: 128 for digits, 400 for fashion-mnist]
-    #[arg(long, value_delimiter = ',', value_parser = width)]
+    /// Widths of the encoder's hidden layers, separated by commas, or none; the decoder has them in reverse [default: 128 for digits, 400 for fashion-mnist]
+    #[arg(long, value_delimiter = ',', value_parser = hidden_width)]
     hidden: Option<Vec<usize>>,
 
     /// Width of a code [default: 8 for digits, 20 for fashion-mnist; 64 and 256 for sparse, 32 and 64 for denoising]
@@ -210,6 +210,11 @@ fn width(text: &str) -> Result<usize, String> {
     }
 }
 
+/// 0 stands for no layer.
+fn hidden_width(text: &str) -> Result<usize, String> {
+    if text.trim() == "none" { Ok(0) } else { width(text) }
+}
+
 fn threads(text: &str) -> Result<usize, String> {
     match at_least_one(text)? {
         number @ 1..=1024 => Ok(number),
@@ -261,7 +266,9 @@ impl Options {
     }
 
     pub(crate) fn hidden(&self) -> Vec<usize> {
-        self.of(self.hidden.clone(), vec![128], vec![400])
+        let mut hidden = self.of(self.hidden.clone(), vec![128], vec![400]);
+        hidden.retain(|width| *width > 0);
+        hidden
     }
 
     pub(crate) fn latent(&self) -> usize {
