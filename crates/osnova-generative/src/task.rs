@@ -82,7 +82,9 @@ impl Generation {
     }
 
     fn output(parts: &LossParts, factor: impl Fn(&str) -> f64, batch: &TensorBatch) -> Result<StepOutput> {
-        let mut output = StepOutput::new(parts.total(factor)?, batch.indices.len());
+        let samples = batch.indices.len();
+        let elements = batch.features.count() / samples.max(1);
+        let mut output = StepOutput::new(parts.total(factor)?, samples).summed_over(elements);
         for part in parts.iter() {
             output = output.metric(part.name, &part.value);
         }

@@ -121,6 +121,15 @@ fn a_wide_code_that_says_little_with_each_unit_has_not_collapsed() {
     assert_eq!(found, []);
 }
 
+/// The gradient of a sum of 64 errors over 2σ² is over 100 times the weights, and Adam does not mind.
+#[test]
+fn a_small_deviation_does_not_pass_for_exploding_gradients() {
+    let options = digit_options(UNITS, recording()).likelihood(Likelihood::Gaussian { standard_deviation: 0.2 });
+    let (active, found) = train(options, Generation::new(), 1e-3, 5);
+    assert!(active >= UNITS - 1, "{active}");
+    assert_eq!(found, []);
+}
+
 #[test]
 fn a_healthy_run_raises_nothing() {
     let (active, found) = train(digit_options(UNITS, recording()), Generation::new(), 1e-3, 15);

@@ -94,6 +94,8 @@ pub struct StepResults<'a> {
     pub activations: &'a [ActivationStatistics],
     /// What the task [found wrong](crate::TrainingStep::examine), at the same steps.
     pub findings: &'a [Finding],
+    /// Over how many elements of a sample the loss [is summed](crate::StepOutput::summed_over).
+    pub terms: usize,
 }
 
 /// What a callback must remember to go on after a break.

@@ -15,12 +15,21 @@ pub struct StepOutput {
     pub metrics: Vec<(Cow<'static, str>, Tensor)>,
     /// What the batch counts in the means of an epoch: its number of samples.
     pub samples: usize,
+    /// Over how many elements of a sample the loss is summed; 1 where it is a mean.
+    pub terms: usize,
 }
 
 impl StepOutput {
     /// The loss of a batch, without metrics.
     pub fn new(loss: Tensor, samples: usize) -> Self {
-        Self { loss, metrics: Vec::new(), samples }
+        Self { loss, metrics: Vec::new(), samples, terms: 1 }
+    }
+
+    /// Says that the loss is summed over so many elements of a sample, as a likelihood is, so that a
+    /// [`Doctor`](crate::Doctor) does not take gradients for exploding that are large for that reason.
+    pub fn summed_over(mut self, terms: usize) -> Self {
+        self.terms = terms.max(1);
+        self
     }
 
     /// Adds a metric. Gradients do not flow through it.

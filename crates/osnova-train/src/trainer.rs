@@ -4,7 +4,7 @@ use crate::accumulate::Accumulated;
 use crate::callback::{Callback, CallbackState, Context, Progress, Stage, StepResults};
 use crate::diagnose::{self, Positions};
 use crate::doctor::ActivationStatistics;
-use crate::doctor::watch::Watch;
+use crate::doctor::watch::{Parameters, Watch};
 use crate::means::Means;
 use crate::resume::Saved;
 use crate::task::{StepOutput, TrainingStep};
@@ -225,7 +225,7 @@ impl Trainer {
             let looked_at = last && self.callbacks.iter().any(|callback| callback.watches_activations(step));
             let watched = looked_at.then_some(&mut group);
             task.on_step_start(&run.progress);
-            let (loss, gradients, activations) = self.forward(run, task, model, &batch, watched)?;
+            let Step { loss, gradients, activations, terms } = self.forward(run, task, model, &batch, watched)?;
             let samples = batch.indices.len();
             group.add(gradients, samples)?;
             run.progress.batch += 1;
@@ -241,6 +241,7 @@ impl Trainer {
                 gradients: &gradients,
                 activations: &activations,
                 findings: &findings,
+                terms,
             };
             self.tell(run, model, optimizer, |callback, context| callback.on_gradients(context, &results))?;
             match self.clipping {
@@ -278,7 +279,7 @@ impl Trainer {
         model: &mut M,
         batch: &TensorBatch,
         watched: Option<&mut Accumulated>,
-    ) -> Result<(f64, Gradients, Vec<ActivationStatistics>)>
+    ) -> Result<Step>
     where
         M: Module + Clone,
         T: TrainingStep<M> + ?Sized,
@@ -303,7 +304,7 @@ impl Trainer {
             return Err(self.not_finite(run, run.progress.step + 1, loss, tensor));
         }
         run.means.add(loss, &output)?;
-        Ok((loss, gradients, activations))
+        Ok(Step { loss, gradients, activations, terms: output.terms })
     }
 
     /// The forward and backward pass on the device that watches activation functions; `None` where that cannot be.
@@ -338,7 +339,8 @@ impl Trainer {
         group.rename(&renamed, watch.plain())?;
         let gradients = renamed.apply(&gradients, watch.plain())?;
         let output = output.on(watch.plain())?;
-        Ok(Some(Passed { output, gradients, activations: watch.statistics()? }))
+        let parameters = run.parameters.get_or_insert_with(|| Parameters::of(model));
+        Ok(Some(Passed { output, gradients, activations: watch.statistics(parameters)? }))
     }
 
     fn validate<M, T>(
@@ -429,6 +431,14 @@ struct Passed {
     activations: Vec<ActivationStatistics>,
 }
 
+/// The same once the loss has been read.
+struct Step {
+    loss: f64,
+    gradients: Gradients,
+    activations: Vec<ActivationStatistics>,
+    terms: usize,
+}
+
 /// The state of a run.
 pub(crate) struct Run {
     pub(crate) progress: Progress,
@@ -443,6 +453,8 @@ pub(crate) struct Run {
     pub(crate) stop: Option<String>,
     restored: Option<usize>,
     positions: Positions,
+    /// The model's, once a step has been watched.
+    parameters: Option<Parameters>,
     /// Whether a step could not be made on the watching device.
     unwatchable: bool,
     start: Instant,
@@ -467,6 +479,7 @@ impl Run {
             stop: None,
             restored: None,
             positions: Positions::default(),
+            parameters: None,
             unwatchable: false,
             start: Instant::now(),
         }

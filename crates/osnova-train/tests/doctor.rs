@@ -405,6 +405,32 @@ fn layers_are_named_in_forward_passes_written_by_hand() {
     assert_eq!(names, ["encoder", "head"]);
 }
 
+/// A whole batch passes a gate that opens by a single number.
+#[derive(Module, Clone, Debug)]
+struct Gated {
+    gate: Linear,
+    head: Linear,
+}
+
+impl Forward for Gated {
+    fn forward(&self, input: &Tensor) -> osnova_tensor::Result<Tensor> {
+        let gate = (self.gate.forward(input)?.mean(.., false)? + 1.0)?.relu()?;
+        self.head.forward(input)? * gate
+    }
+}
+
+#[test]
+fn an_activation_of_a_single_number_is_watched() {
+    let generator = Generator::new(0);
+    let linear = |outputs| Linear::new(64, outputs, &generator, cpu()).unwrap();
+    let mut model = Gated { gate: linear(1), head: linear(10) };
+    let mut trainer = Trainer::new(1).callback(Seen::default());
+    let mut train = loaders(0).0;
+    trainer.fit(&mut Classification, &mut model, &mut Sgd::new(0.01), &mut train, None).unwrap();
+    let seen = &trainer.find_callback::<Seen>().unwrap().0;
+    assert!(seen.iter().any(|(name, function, ..)| name == "gate" && *function == Activation::Relu), "{seen:?}");
+}
+
 /// Remembers what each watched step has shown.
 #[derive(Default)]
 struct Seen(Vec<(String, Activation, usize, usize, f64)>);

@@ -121,7 +121,8 @@ fn refused(problem: String, advice: &'static str) -> Box<Error> {
 ///     .weight(0.5)
 ///     .build()?;
 /// let parts = model.loss(&Tensor::zeros([8, 64], DType::F32, device)?, None)?;
-/// assert_eq!(parts.iter().map(|part| (part.name, part.weight)).collect::<Vec<_>>(), [("reconstruction", 1.0), ("sparsity", 0.5)]);
+/// let weights: Vec<_> = parts.iter().map(|part| (part.name, part.weight)).collect();
+/// assert_eq!(weights, [("reconstruction", 1.0), ("sparsity", 0.5)]);
 /// # Ok::<(), Box<osnova_tensor::Error>>(())
 /// ```
 ///

@@ -48,6 +48,8 @@ mod latent;
 mod quantile;
 mod reconstructions;
 mod samples;
+#[cfg(test)]
+mod tests;
 
 pub use charts::{latent_scatter, training_curves};
 pub use interpolation::{Interpolation, interpolate, interpolation};

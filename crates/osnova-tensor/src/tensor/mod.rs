@@ -111,7 +111,7 @@ impl Tensor {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// The tensor on another device: free between a device and the ones it wraps, a copy through the host otherwise.
+    /// The tensor on another device: free between devices that wrap the same one, a copy through the host otherwise.
     ///
     /// From a recording device to one inside it the result is a constant.
     ///
@@ -128,8 +128,11 @@ impl Tensor {
             return Ok(unwrap_down(self.clone(), device));
         }
         let plain = unwrap_down(self.clone(), self.device().innermost());
-        let data = plain.device().backend().download(&plain)?;
         let target = device.innermost();
+        if plain.device() == target {
+            return Ok(wrap_up(plain, device));
+        }
+        let data = plain.device().backend().download(&plain)?;
         Ok(wrap_up(target.upload(data, *self.shape())?, device))
     }
 

@@ -2,6 +2,7 @@
 
 use super::diagnosis::{Disease, Finding, Place, Severity};
 use super::watch::ActivationStatistics;
+use osnova_tensor::Activation;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -44,10 +45,14 @@ impl Activations {
     pub(super) fn look(&mut self, statistics: &[ActivationStatistics]) -> Vec<Finding> {
         let mut findings = Vec::new();
         for one in statistics {
-            let function = format!("{:?}", one.function).to_lowercase();
+            let function = match one.function {
+                Activation::Relu => "relu",
+                Activation::Sigmoid => "sigmoid",
+                _ => "tanh",
+            };
             let same = |layer: &Layer| layer.name == one.layer && layer.function == function;
             let index = self.0.iter().position(same).unwrap_or_else(|| {
-                self.0.push(Layer { name: one.layer.clone(), function: function.clone(), looks: VecDeque::new() });
+                self.0.push(Layer { name: one.layer.clone(), function: function.to_owned(), looks: VecDeque::new() });
                 self.0.len() - 1
             });
             let layer = &mut self.0[index];
@@ -79,7 +84,12 @@ impl Layer {
         if looks < DEAD_LOOKS || samples < DEAD_SAMPLES {
             return None;
         }
-        let units = self.looks.back()?.active.len();
+        // Nearly always the newest look is enough to tell that most are not.
+        let newest = &self.looks.back()?.active;
+        let units = newest.len();
+        if (newest.iter().filter(|active| !**active).count() as f64) < DEAD_SHARE * units as f64 {
+            return None;
+        }
         let recent = || self.looks.iter().rev().take(looks);
         let dead = (0..units).filter(|&unit| recent().all(|look| !look.active[unit])).count();
         let share = dead as f64 / units as f64;
@@ -121,7 +131,6 @@ impl Layer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use osnova_tensor::Activation;
 
     fn look(function: Activation, active: &[bool], saturated: f64) -> [ActivationStatistics; 1] {
         [ActivationStatistics {

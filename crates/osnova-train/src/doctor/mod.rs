@@ -202,6 +202,11 @@ impl Callback for Doctor {
         self.is_due(step)
     }
 
+    fn on_fit_start(&mut self, _: &mut Context<'_>) -> Result<()> {
+        self.record.looks.begin();
+        Ok(())
+    }
+
     fn on_gradients(&mut self, context: &mut Context<'_>, results: &StepResults<'_>) -> Result<()> {
         let step = context.progress.step + 1;
         self.record.losses.add(results.loss);
@@ -215,7 +220,7 @@ impl Callback for Doctor {
             findings.extend(self.record.inputs.look(results.batch, step == FIRST)?);
         }
         self.tell(epoch, step, findings);
-        self.pending = Some(Pending::new(context.model, results.gradients)?);
+        self.pending = Some(self.record.looks.wait(context.model, results.gradients, results.terms)?);
         Ok(())
     }
 

@@ -156,7 +156,8 @@ impl Backend for Watching {
     }
 
     fn execute(&self, device: Device, op: &Op, inputs: Inputs, outputs: &[Meta]) -> Result<Outputs> {
-        let trace = Trace::of(device, op, &inputs);
+        let closed = Trace::known(device, &inputs).next().is_some_and(Trace::is_closed);
+        let trace = if closed { None } else { Trace::of(device, op, &inputs) };
         let inside = |input: Tensor| if input.device() == device { Held::unwrap(input) } else { input };
         let inputs: Inputs = inputs.into_iter().map(inside).collect();
         let results = if !op.is_composite() || self.inner.backend().claims(op, &inputs) {
@@ -167,11 +168,13 @@ impl Backend for Watching {
         if let (Some(trace), Some((function, fused)), Some(result)) = (&trace, activation(op), results.first()) {
             trace.note(function, fused, result);
         }
-        results
-            .into_iter()
-            // The parts may have ended on a device further inside.
-            .map(|result| Ok(Held::wrap(device, result.to_device(self.inner)?, trace.clone())))
-            .collect()
+        // The parts may have ended on a device further inside.
+        let results = results.into_iter().map(|result| result.to_device(self.inner));
+        if closed {
+            // Nothing is left to note: what comes out, and all that is made of it, goes on without this device.
+            return results.collect();
+        }
+        results.map(|result| Ok(Held::wrap(device, result?, trace.clone()))).collect()
     }
 
     fn as_wrapper(&self) -> Option<&dyn Wrapper> {
@@ -210,22 +213,24 @@ fn activation(op: &Op) -> Option<(Activation, bool)> {
 }
 
 impl Trace {
+    /// What the inputs remember, those that do.
+    fn known(device: Device, inputs: &Inputs) -> impl Iterator<Item = &Self> {
+        let own = inputs.iter().filter(move |input| input.device() == device);
+        own.filter_map(|input| input.storage::<Held>()?.trace.get())
+    }
+
+    fn is_closed(&self) -> bool {
+        self.log.closed.load(Ordering::Relaxed)
+    }
+
     /// What the output of an operation remembers.
     fn of(device: Device, op: &Op, inputs: &Inputs) -> Option<Self> {
-        let trace = |input: &Tensor| {
-            let own = input.device() == device;
-            own.then(|| input.storage::<Held>()?.trace.get().cloned()).flatten()
-        };
-        let traces: Vec<Option<Self>> = inputs.iter().map(trace).collect();
-        let known = || traces.iter().flatten();
-        let log = known().next()?.log.clone();
-        if log.closed.load(Ordering::Relaxed) {
-            return None;
-        }
+        let known = || Self::known(device, inputs);
+        let log = &known().next()?.log;
         let parameter = known().find(|trace| trace.origin.is_none());
         let met = match parameter {
             Some(parameter)
-                if op.is_view() || traces.iter().all(|t| t.as_ref().is_some_and(|t| t.origin.is_none())) =>
+                if op.is_view() || known().filter(|trace| trace.origin.is_none()).count() == inputs.len() =>
             {
                 return Some(parameter.clone());
             }
@@ -236,7 +241,7 @@ impl Trace {
             }
             None => known().filter_map(|trace| trace.origin).max(),
         };
-        met.map(|origin| Self { log, origin: Some(origin), parameter: origin.parameter })
+        met.map(|origin| Self { log: log.clone(), origin: Some(origin), parameter: origin.parameter })
     }
 
     fn note(&self, function: Activation, fused: bool, output: &Tensor) {
@@ -247,14 +252,23 @@ impl Trace {
     }
 }
 
+/// The name and shape of each parameter of a model.
+#[derive(Debug)]
+pub(crate) struct Parameters(Vec<(String, Shape)>);
+
+impl Parameters {
+    pub(crate) fn of(model: &dyn Module) -> Self {
+        let named = model.named_parameters().into_iter();
+        Self(named.map(|(name, parameter)| (name, *parameter.shape())).collect())
+    }
+}
+
 /// A step that is watched: the model is on the watching device from [`begin`](Self::begin) to [`end`](Self::end).
 #[derive(Debug)]
 pub(crate) struct Watch {
     /// Where the model belongs.
     device: Device,
     log: Arc<Log>,
-    /// The name and shape of each parameter.
-    parameters: Vec<(String, Shape)>,
     /// Who the parameters were before.
     ids: Vec<Option<NodeId>>,
 }
@@ -288,15 +302,13 @@ impl Watch {
         let ids = ids(model);
         model.to_device(watching(plain).autodiff())?;
         let log = Arc::new(Log::default());
-        let named = model.named_parameters();
-        for (index, (_, parameter)) in named.iter().enumerate() {
+        for (index, parameter) in model.parameters().into_iter().enumerate() {
             if let Some(held) = parameter.value().storage::<Held>() {
                 // A parameter that two modules share keeps the first name.
                 let _ = held.trace.set(Trace { log: log.clone(), origin: None, parameter: index });
             }
         }
-        let parameters = named.into_iter().map(|(name, parameter)| (name, *parameter.shape())).collect();
-        Ok(Some(Self { device, log, parameters, ids }))
+        Ok(Some(Self { device, log, ids }))
     }
 
     /// The forward pass is over.
@@ -312,8 +324,6 @@ impl Watch {
     /// Moves the model back.
     pub(crate) fn end(&self, model: &mut dyn Module) -> Result<Renamed> {
         let watched = ids(model);
-        // In two steps: straight from one recording device to the other, frozen parameters would go through the host.
-        model.to_device(self.plain())?;
         model.to_device(self.device)?;
         let new = ids(model);
         let pairs = |old: &[Option<NodeId>]| -> Vec<(NodeId, NodeId)> {
@@ -323,7 +333,7 @@ impl Watch {
     }
 
     /// What the activation functions gave, in the order of the forward pass; one entry for a function and a layer.
-    pub(crate) fn statistics(&self) -> Result<Vec<ActivationStatistics>> {
+    pub(crate) fn statistics(&self, parameters: &Parameters) -> Result<Vec<ActivationStatistics>> {
         let mut seen = self.log.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let meetings = seen.meetings;
         let outputs = std::mem::take(&mut seen.outputs);
@@ -336,7 +346,7 @@ impl Watch {
             if (last && !(output.fused && output.function == Activation::Relu)) || output.tensor.count() == 0 {
                 continue;
             }
-            let part = self.measure(output)?;
+            let part = output.measure(&parameters.0[output.origin.parameter].1)?;
             kept.push((position + 1, output, part.count()));
             parts.push(part);
         }
@@ -351,7 +361,7 @@ impl Watch {
         for (position, output, count) in kept {
             let (part, after) = rest.split_at(count);
             rest = after;
-            let layer = layer_name(&self.parameters[output.origin.parameter].0);
+            let layer = layer_name(&parameters.0[output.origin.parameter].0);
             let relu = output.function == Activation::Relu;
             let same = |old: &ActivationStatistics| old.layer == layer && old.function == output.function;
             let samples = output.tensor.count() / count;
@@ -382,27 +392,31 @@ impl Watch {
         }
         Ok(statistics)
     }
+}
 
+impl Output {
     /// For ReLU the largest output of each unit, else the share of saturated outputs: one axis, `f32`.
-    fn measure(&self, output: &Output) -> Result<Tensor> {
-        let tensor = output.tensor.detach();
+    fn measure(&self, parameter: &Shape) -> Result<Tensor> {
+        let tensor = self.tensor.detach();
         let share = |saturated: Tensor| saturated.to_dtype(DType::F32)?.mean(.., false)?.reshape([1]);
-        match output.function {
+        match self.function {
             Activation::Tanh => share(tensor.abs()?.greater(SATURATED_TANH)?),
             Activation::Sigmoid => share((tensor - 0.5)?.abs()?.greater(SATURATED_SIGMOID)?),
             _ => {
-                let units = self.unit_axis(output);
+                let units = self.unit_axis(parameter);
                 let others: Vec<isize> =
                     (0..tensor.rank()).filter(|axis| *axis != units).map(|axis| axis as isize).collect();
-                tensor.max(&others[..], false)?.to_dtype(DType::F32)?.reshape([tensor.dims()[units]])
+                let largest = tensor.max(&others[..], false)?.to_dtype(DType::F32)?;
+                // A scalar is a unit too.
+                if largest.rank() == 0 { largest.reshape([1]) } else { Ok(largest) }
             }
         }
     }
 
     /// Along which axis the units of a layer stand: the last, or axis 1 behind a convolution.
-    fn unit_axis(&self, output: &Output) -> usize {
-        let parameter = &self.parameters[output.origin.parameter].1;
-        let dims = output.tensor.dims();
+    fn unit_axis(&self, parameter: &Shape) -> usize {
+        let parameter = parameter.dims();
+        let dims = self.tensor.dims();
         let last = dims.len().saturating_sub(1);
         let channels = parameter.first().copied();
         let second = dims.len() > 2 && dims.get(1).copied() == channels;

@@ -42,6 +42,8 @@ mod grid;
 mod heatmap;
 mod histogram;
 mod image_grid;
+#[cfg(test)]
+mod image_tests;
 mod line;
 mod page;
 mod png;
@@ -60,11 +62,9 @@ pub use line::LineChart;
 pub use page::Page;
 pub use scatter::ScatterChart;
 
-/// The colours of series, in order: Okabe and Ito's, which colour-blind readers tell apart, and three more so that ten classes
-/// differ.
-const SERIES_COLORS: [&str; 10] = [
-    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444", "#7a3db8", "#8c4a1f", "#9aa800",
-];
+/// The colours of series, in order: Okabe and Ito's, which colour-blind readers tell apart, and three of Tol's, for ten classes.
+const SERIES_COLORS: [&str; 10] =
+    ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444", "#332288", "#882255", "#999933"];
 
 /// One named series of points, as the charts with axes keep it.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,7 +6,8 @@ use crate::files;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// Readable on a phone, where pictures shrink to its width and tables scroll, and in the dark, where charts keep their white.
+/// Readable on a phone, where tables scroll, as do pictures whose labels would get too small; and in the dark, where pictures
+/// keep their white.
 const STYLE: &str = "\
 :root { color-scheme: light dark; --ink: #222; --paper: #fff; --faint: #666; --line: #ddd; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e6e6; --paper: #16181c; --faint: #a5a5a5; --line: #3b3f46; } }
@@ -14,8 +15,8 @@ body { margin: 0 auto; padding: 1rem; max-width: 60rem; color: var(--ink); backg
   font: 1rem/1.55 system-ui, Helvetica, Arial, 'DejaVu Sans', sans-serif; overflow-wrap: break-word; }
 h1 { line-height: 1.2; font-size: 1.8rem; }
 h2 { margin-top: 2.5rem; padding-bottom: .2rem; border-bottom: 1px solid var(--line); line-height: 1.2; }
-figure { margin: 1.5rem 0; }
-figure img { max-width: 100%; height: auto; background: #fff; border: 1px solid var(--line); image-rendering: auto; }
+figure { margin: 1.5rem 0; overflow-x: auto; }
+figure img { max-width: max(100%, 34rem); height: auto; background: #fff; }
 figcaption { color: var(--faint); font-size: .92rem; }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; }

@@ -26,15 +26,17 @@ pub(super) fn encode(width: usize, pixels: &[Rgb]) -> io::Result<Vec<u8>> {
     header.extend([8, if grey { 0 } else { 2 }, 0, 0, 0]);
 
     let mut data = ZlibEncoder::new(Vec::new(), Compression::default());
-    let mut above: &[Rgb] = &[];
+    let (mut line, mut above): (Vec<u8>, &[Rgb]) = (Vec::new(), &[]);
     for row in pixels.chunks(width.max(1)) {
         // Enlarged pixels repeat whole rows: as the difference to the row above they are nothing but zeros.
         let repeated = row == above;
-        data.write_all(&[if repeated { 2 } else { 0 }])?;
+        line.clear();
+        line.push(if repeated { 2 } else { 0 });
         for pixel in row {
             let pixel = if repeated { [0; 3] } else { *pixel };
-            data.write_all(&pixel[..if grey { 1 } else { 3 }])?;
+            line.extend_from_slice(&pixel[..if grey { 1 } else { 3 }]);
         }
+        data.write_all(&line)?;
         above = row;
     }
 
@@ -77,12 +79,12 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
     /// Width, whether it is grey, and the samples.
-    fn decode(file: &[u8]) -> (usize, bool, Vec<u8>) {
+    pub(in crate::plot) fn decode(file: &[u8]) -> (usize, bool, Vec<u8>) {
         let mut reader = png::Decoder::new(io::Cursor::new(file)).read_info().unwrap();
         let mut samples = vec![0; reader.output_buffer_size().unwrap()];
         let info = reader.next_frame(&mut samples).unwrap();

@@ -43,7 +43,7 @@ fn text_box(node: Node<'_, '_>) -> TextBox {
 }
 
 /// Parses the picture and checks that its texts lie inside it and apart; returns them.
-fn legible_texts(svg: &str) -> Vec<String> {
+pub(super) fn legible_texts(svg: &str) -> Vec<String> {
     let document = Document::parse(svg).unwrap_or_else(|error| panic!("{error} in\n{svg}"));
     let root = document.root_element();
     let (width, height) = (attribute(root, "width"), attribute(root, "height"));

@@ -9,7 +9,7 @@ use osnova::prelude::*;
 use osnova::train::plot::LineChart;
 
 /// Each activation and its derivative from −5 to 5.
-pub(crate) fn curves() -> Result<String> {
+pub(crate) fn curves() -> osnova::train::Result<String> {
     let layers: [(&str, &dyn Forward); 21] = [
         ("sigmoid", &Sigmoid),
         ("tanh", &Tanh),
@@ -51,7 +51,7 @@ pub(crate) fn curves() -> Result<String> {
 }
 
 /// The shares that softmax gives three scores at temperatures from cold to hot.
-pub(crate) fn temperature() -> Result<String> {
+pub(crate) fn temperature() -> osnova::train::Result<String> {
     let logits = Tensor::new([2.0, 1.0, 0.1], Device::cpu())?;
     let exponents: Vec<f64> = (0..=120).map(|at| -1.5 + f64::from(at) / 40.0).collect();
     let shares = exponents.iter().map(|exponent| {

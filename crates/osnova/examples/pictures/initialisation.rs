@@ -9,7 +9,7 @@ const WIDTH: usize = 512;
 const LAYERS: usize = 20;
 
 /// The mean square of the sums of each of twenty layers, for ReLU and for tanh.
-pub(crate) fn variance_by_depth() -> Result<String> {
+pub(crate) fn variance_by_depth() -> osnova::train::Result<String> {
     let small = ("N(0, 0.03²)", Initializer::Normal { mean: 0.0, standard_deviation: 0.03 });
     let large = ("N(0, 0.1²)", Initializer::Normal { mean: 0.0, standard_deviation: 0.1 });
     let xavier = ("Xavier", Initializer::XAVIER);

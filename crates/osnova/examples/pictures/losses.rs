@@ -7,7 +7,7 @@ use osnova::tensor::ReductionKind;
 use osnova::train::plot::LineChart;
 
 /// Losses of numbers by the error, and of a positive by its score.
-pub(crate) fn curves() -> Result<String> {
+pub(crate) fn curves() -> osnova::train::Result<String> {
     let reduction = ReductionKind::None;
     let numbers: [(&str, &dyn Loss); 4] = [
         ("squared error", &MseLoss { reduction }),

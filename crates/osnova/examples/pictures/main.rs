@@ -4,6 +4,7 @@
 //! pictures.
 
 mod activations;
+mod generative;
 mod initialisation;
 mod losses;
 mod mlp;
@@ -18,17 +19,32 @@ use std::process::ExitCode;
 use std::{fs, io};
 
 /// What draws a picture: an SVG document.
-type Draw = fn() -> osnova::tensor::Result<String>;
+type Draw = fn() -> osnova::train::Result<String>;
 
 /// The name of each file and what draws it.
-const PICTURES: [(&str, Draw); 7] = [
+const PICTURES: [(&str, Draw); 22] = [
     ("activations.svg", activations::curves),
     ("approximation.svg", mlp::approximation),
+    ("autoencoder-codes.svg", generative::codes),
+    ("autoencoder-reconstructions.svg", generative::reconstructions),
+    ("beta-schedules.svg", generative::schedules),
+    ("denoising-gain.svg", generative::denoising_gain),
+    ("denoising.svg", generative::denoising),
     ("depth.svg", normalisation::depth),
     ("exclusive-or.svg", mlp::exclusive_or),
     ("initialisation.svg", initialisation::variance_by_depth),
     ("losses.svg", losses::curves),
     ("softmax-temperature.svg", activations::temperature),
+    ("sparse-features.svg", generative::sparse_features),
+    ("sparse-tradeoff.svg", generative::sparse_tradeoff),
+    ("vae-bound.svg", generative::bound),
+    ("vae-collapse.svg", generative::collapse),
+    ("vae-conditional.svg", generative::conditional),
+    ("vae-curves.svg", generative::curves),
+    ("vae-interpolation.svg", generative::interpolation),
+    ("vae-manifold.svg", generative::manifold),
+    ("vae-samples.svg", generative::samples),
+    ("vae-traversal.svg", generative::traversal),
 ];
 
 /// Draws the pictures of the book.

@@ -10,7 +10,7 @@ use osnova::train::plot::{Heatmap, LineChart};
 const CORNERS: [[f32; 2]; 4] = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]];
 
 /// The probabilities that a network with two hidden units gives over the plane, and its hidden space.
-pub(crate) fn exclusive_or() -> Result<String> {
+pub(crate) fn exclusive_or() -> osnova::train::Result<String> {
     let device = Device::cpu().autodiff();
     let (input, target) = (Tensor::new(CORNERS, device)?, Tensor::new([[0.0f32], [1.0], [1.0], [0.0]], device)?);
     let options = Mlp::options(2, &[2], Head::Binary).activation(Tanh);
@@ -79,7 +79,7 @@ fn curve(x: f64) -> f64 {
 }
 
 /// How one hidden layer of sigmoids comes nearer to a continuous function the wider it is.
-pub(crate) fn approximation() -> Result<String> {
+pub(crate) fn approximation() -> osnova::train::Result<String> {
     let points: Vec<f64> = (0..=200).map(|at| f64::from(at) / 200.0).collect();
     let truth: Vec<f64> = points.iter().map(|x| curve(*x)).collect();
     let along = |values: &[f64]| points.iter().copied().zip(values.to_vec()).collect::<Vec<_>>();

@@ -13,7 +13,7 @@ const LAYERS: usize = 100;
 type Block = fn(&Generator, Device) -> Result<Box<dyn Layer>>;
 
 /// The loss of three networks of a hundred layers on one small problem.
-pub(crate) fn depth() -> Result<String> {
+pub(crate) fn depth() -> osnova::train::Result<String> {
     let device = Device::cpu().autodiff();
     let input = Tensor::uniform([64, 2], -1.0, 1.0, DType::F32, &Generator::new(4), device)?;
     // Whether both coordinates have the same sign.

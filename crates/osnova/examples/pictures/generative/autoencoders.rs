@@ -3,8 +3,8 @@
 use super::{Digits, PIXELS, SHAPE, perceptron, trained};
 use crate::panels::panels;
 use osnova::generative::{
-    Autoencoder, Corruption, DenoisingAutoencoder, Generation, GenerativeModel, SparseAutoencoder, Sparsity, evaluation,
-    pictures,
+    Autoencoder, Corruption, DenoisingAutoencoder, Generation, GenerativeModel, SparseAutoencoder, Sparsity,
+    evaluation, pictures,
 };
 use osnova::nn::{Linear, Relu, Sequential};
 use osnova::prelude::*;

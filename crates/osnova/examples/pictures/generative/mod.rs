@@ -11,7 +11,7 @@ pub(crate) use variational::{
 use osnova::data::{DataLoader, MinMaxScaler, SplitOptions, Transform, digits, train_validation_split};
 use osnova::generative::pictures::ImageShape;
 use osnova::generative::{Generation, GenerativeModel};
-use osnova::nn::{Head, Mlp, Module};
+use osnova::nn::{Head, Mlp, Module as _};
 use osnova::optim::Adam;
 use osnova::prelude::{AutodiffDevice, CpuDevice};
 use osnova::tensor::{Device, Generator, Tensor};

@@ -4,8 +4,7 @@ use super::{Digits, PIXELS, SHAPE, perceptron, trained};
 use crate::panels::panels;
 use osnova::generative::pictures::{self, Interpolation};
 use osnova::generative::{
-    BetaSchedule, Generation, GenerativeModel, Likelihood, VariationalAutoencoder, VariationalAutoencoderOptions,
-    evaluation,
+    BetaSchedule, Generation, Likelihood, VariationalAutoencoder, VariationalAutoencoderOptions, evaluation,
 };
 use osnova::prelude::*;
 use osnova::train::plot::LineChart;
@@ -43,9 +42,8 @@ pub(crate) fn interpolation() -> Result<String> {
     let (model, _) = model(8, &mut data)?;
     let (images, _) = data.some(6)?;
     let (from, to) = (images.narrow(0, 0, 3)?, images.narrow(0, 3, 3)?);
-    let draw = |kind| -> Result<String> {
-        Ok(pictures::interpolation(&model, &from, &to, 11, kind, None, SHAPE)?.to_svg()?)
-    };
+    let draw =
+        |kind| -> Result<String> { Ok(pictures::interpolation(&model, &from, &to, 11, kind, None, SHAPE)?.to_svg()?) };
     Ok(panels(1, &[draw(Interpolation::Linear)?, draw(Interpolation::Spherical)?]))
 }
 
@@ -55,13 +53,13 @@ pub(crate) fn traversal() -> Result<String> {
     let (model, _) = model(8, &mut data)?;
     let active = evaluation::active_units(&evaluation::encode_all(&model, &mut data.train)?)?.by_activity();
     let image = data.some(1)?.0;
-    Ok(pictures::traversal(&model, &image, &active[..5], 2.5, 11, SHAPE)?.to_svg()?)
+    Ok(pictures::traversal(&model, &image, &active[..5], (-2.5, 2.5), 11, None, SHAPE)?.to_svg()?)
 }
 
 /// The space of two features.
 pub(crate) fn manifold() -> Result<String> {
     let (model, _) = model(2, &mut Digits::load()?)?;
-    Ok(pictures::manifold(&model, (0, 1), 16, SHAPE)?.to_svg()?)
+    Ok(pictures::manifold(&model, (0, 1), 16, None, SHAPE)?.to_svg()?)
 }
 
 /// A class in each row, a code in each column.
@@ -69,8 +67,8 @@ pub(crate) fn conditional() -> Result<String> {
     let (mut data, generator) = (Digits::load()?, Generator::new(0));
     let model = options(4, 10, &generator)?.classes(10).build(&generator)?;
     let (model, _) = trained(model, &mut Generation::new(), &mut data, EPOCHS)?;
-    let classes: Vec<i64> = (0..10).collect();
-    Ok(pictures::class_samples(&model, &classes, 12, &Generator::new(1), SHAPE)?.to_svg()?)
+    let names: Vec<String> = (0..10).map(|class| class.to_string()).collect();
+    Ok(pictures::class_samples(&model, &names, 12, &Generator::new(1), SHAPE)?.to_svg()?)
 }
 
 /// The schedules of β.
@@ -105,9 +103,10 @@ pub(crate) fn bound() -> Result<String> {
 /// Active units over the epochs, with β in full from the start and let in slowly.
 pub(crate) fn collapse() -> Result<String> {
     let mut chart = LineChart::new("Active units of 8").x_label("epoch").y_label("active units");
-    for (name, schedule) in
-        [("in full from the start", BetaSchedule::Constant), ("warm-up over 40 epochs", BetaSchedule::Linear { warm_up: 40.0 })]
-    {
+    for (name, schedule) in [
+        ("in full from the start", BetaSchedule::Constant),
+        ("warm-up over 40 epochs", BetaSchedule::Linear { warm_up: 40.0 }),
+    ] {
         let (mut data, generator) = (Digits::load()?, Generator::new(0));
         let model = options(8, 0, &generator)?.beta(3.0).build(&generator)?;
         let mut task = Generation::new().schedule("kl", schedule)?;
