@@ -118,7 +118,8 @@ fn images<'a>(run: &Run, album: Album<'a>) -> Result<Album<'a>, Failure> {
     let mut album = album.section("Samples").grid("samples", caption, &samples)?;
 
     let again = pictures::reconstructions(model, &shown.each.features, classes, shape)?.column_labels(names);
-    album = album.section("Reconstructions").grid("reconstructions", "Test images, and what came back of them.", &again)?;
+    album =
+        album.section("Reconstructions").grid("reconstructions", "Test images, and what came back of them.", &again)?;
     if model.corrupt(&shown.each.features, &generator())?.is_some() {
         let restored = pictures::restorations(model, &shown.each.features, &generator(), shape)?.column_labels(names);
         album = album.grid("restorations", "Clean, spoiled and restored.", &restored)?;
@@ -146,7 +147,11 @@ fn codes<'a>(run: &Run, image: &TensorBatch, shape: ImageShape, mut album: Album
     let variational = model.as_variational().is_some();
     let range = if variational { (-3.0, 3.0) } else { extent(evaluation, &most)? };
     let traversal = pictures::traversal(model, &image.features, &most, range, STEPS, class, shape)?;
-    album = album.grid("traversal", "A test image, as one feature of its code changes: the most active ones.", &traversal)?;
+    album = album.grid(
+        "traversal",
+        "A test image, as one feature of its code changes: the most active ones.",
+        &traversal,
+    )?;
     let &[first, second, ..] = &by_activity[..] else { return Ok(album) };
     if variational {
         let manifold = pictures::manifold(model, (first, second), 15, class, shape)?;

@@ -99,7 +99,11 @@ pub(crate) fn measure(
     let activity = active_units(&codes)?;
     let sparse = sparseness(&codes)?;
     let units = model.latent_features();
-    numbers.add("active_units", activity.count() as f64, format!("of {units}, whose variance over the data is above 0.01"));
+    numbers.add(
+        "active_units",
+        activity.count() as f64,
+        format!("of {units}, whose variance over the data is above 0.01"),
+    );
     numbers.add("active_per_sample", sparse.active_per_sample, format!("units of {units} above 1 % of the largest"));
     numbers.add("hoyer_sparseness", sparse.hoyer, "0: all units equally large, 1: one alone speaks");
     numbers.add("dead_units", sparse.dead as f64, "units that are active for no sample");
@@ -115,7 +119,9 @@ pub(crate) fn measure(
 
 /// 1, 10, 100 … and the largest.
 fn counts(largest: usize) -> Vec<usize> {
-    let mut counts: Vec<usize> = std::iter::successors(Some(1_usize), |count| count.checked_mul(10)).take_while(|&count| count < largest).collect();
+    let mut counts: Vec<usize> = std::iter::successors(Some(1_usize), |count| count.checked_mul(10))
+        .take_while(|&count| count < largest)
+        .collect();
     counts.push(largest);
     counts
 }

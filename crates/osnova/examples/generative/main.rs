@@ -140,9 +140,8 @@ fn train_model(
         task = task.schedule(part, BetaSchedule::Linear { warm_up })?;
     }
     let mut optimizer = AdamW::new(options.learning_rate).weight_decay(options.weight_decay);
-    let history = manifest.phase("train", || {
-        trainer.fit(&mut task, model, &mut optimizer, &mut train, validation.as_mut())
-    })?;
+    let history =
+        manifest.phase("train", || trainer.fit(&mut task, model, &mut optimizer, &mut train, validation.as_mut()))?;
     manifest.record(&history);
     if let Some(doctor) = trainer.find_callback::<Doctor>() {
         println!("the doctor: {doctor}");
