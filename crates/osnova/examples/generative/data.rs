@@ -1,7 +1,8 @@
 //! The images in three parts, as rows of pixels from 0 to 1.
 
 use crate::Failure;
-use crate::options::{DatasetKind, Options};
+use crate::kinds::DatasetKind;
+use crate::options::Options;
 use osnova::data::{
     ArrayDataset, DataError, DataLoader, Dataset, ImageDataset, SealedTest, SplitOptions, Subset, TensorBatch,
     TestRecord, digits, fashion_mnist, train_validation_split, train_validation_test_split,

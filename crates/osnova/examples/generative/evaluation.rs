@@ -1,7 +1,9 @@
 //! How good the model is, in numbers with names.
 
 use crate::data::{Parts, first};
-use crate::options::{DatasetKind, ModelKind, Options};
+use crate::kinds::{DatasetKind, ModelKind};
+use crate::models::Model;
+use crate::options::Options;
 use crate::{EVALUATION_BATCH, Failure};
 use osnova::data::{DataLoader, Dataset, Subset};
 use osnova::generative::evaluation::{
@@ -60,7 +62,7 @@ pub(crate) struct Evaluation {
 /// Measures the model on the test samples.
 pub(crate) fn measure(
     options: &Options,
-    model: &Box<dyn GenerativeModel>,
+    model: &Model,
     parts: &Parts,
     test: &mut DataLoader,
 ) -> Result<Evaluation, Failure> {
@@ -129,7 +131,7 @@ fn counts(largest: usize) -> Vec<usize> {
 /// How far new samples are from the test samples, as a classifier trained here sees them.
 fn frechet(
     options: &Options,
-    model: &Box<dyn GenerativeModel>,
+    model: &Model,
     parts: &Parts,
     test: &mut DataLoader,
     numbers: &mut Numbers,

@@ -14,12 +14,14 @@
 mod album;
 mod data;
 mod evaluation;
+mod kinds;
 mod models;
 mod options;
 
 use album::Run;
 use clap::Parser;
 use data::Parts;
+use models::Model;
 use options::Options;
 use osnova::checkpoint::{CheckpointDirectory, load_model, save_model};
 use osnova::data::{DataLoader, Dataset};
@@ -107,7 +109,7 @@ fn train_model(
     options: &Options,
     manifest: &mut Manifest,
     parts: &Parts,
-    model: &mut Box<dyn GenerativeModel>,
+    model: &mut Model,
     out: &Path,
 ) -> Result<History, Failure> {
     let mut train = DataLoader::shared(parts.train.clone(), options.batch_size())?.shuffle(options.seed);
@@ -152,19 +154,13 @@ fn train_model(
 }
 
 /// Loads the saved model into a fresh one, which must give the same bits: of test samples, and of new ones.
-fn verify(
-    options: &Options,
-    model: &Box<dyn GenerativeModel>,
-    parts: &Parts,
-    test: &mut DataLoader,
-    out: &Path,
-) -> Result<(), Failure> {
+fn verify(options: &Options, model: &Model, parts: &Parts, test: &mut DataLoader, out: &Path) -> Result<(), Failure> {
     let device = model.device().ok_or("the model has no parameters")?;
     let mut loaded = models::build(options, parts.train.feature_count(), parts.class_names.len(), device)?;
     load_model(&mut loaded, out.join("model.safetensors"))?;
     let batch = data::first(test.dataset(), EVALUATION_BATCH, device.without_recording())?;
     let classes = model.class_count().and(batch.targets.as_ref());
-    let bits = |model: &Box<dyn GenerativeModel>| -> Result<Vec<u32>, Failure> {
+    let bits = |model: &Model| -> Result<Vec<u32>, Failure> {
         let model = model.inference()?;
         let new = model.sample(batch.indices.len(), classes, &Generator::new(options.seed))?;
         let both = Tensor::concat(&[&model.reconstruct(&batch.features, classes)?, &new], 0)?;

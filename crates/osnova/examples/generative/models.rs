@@ -1,6 +1,7 @@
 //! The models by name: perceptrons as encoder and decoder.
 
-use crate::options::{CodeKind, LikelihoodKind, ModelKind, Options};
+use crate::kinds::{CodeKind, LikelihoodKind, ModelKind};
+use crate::options::Options;
 use osnova::generative::{
     Autoencoder, DenoisingAutoencoder, GenerativeModel, Likelihood, SparseAutoencoder, VariationalAutoencoder,
 };
@@ -8,13 +9,11 @@ use osnova::nn::{Head, Mlp, Relu, Sequential, Sigmoid};
 use osnova::prelude::Generator;
 use osnova::tensor::{Device, Result};
 
+/// Any of the models.
+pub(crate) type Model = Box<dyn GenerativeModel>;
+
 /// The model of the options for samples of so many features in so many classes.
-pub(crate) fn build(
-    options: &Options,
-    features: usize,
-    classes: usize,
-    device: Device,
-) -> Result<Box<dyn GenerativeModel>> {
+pub(crate) fn build(options: &Options, features: usize, classes: usize, device: Device) -> Result<Model> {
     let generator = Generator::new(options.seed);
     let latent = options.latent();
     // A conditional model gets the class beside sample and code; a variational one gives a mean and a log-variance a feature.
