@@ -190,6 +190,12 @@ pub trait GenerativeModel: Module + Debug + Send + Sync {
         None
     }
 
+    /// The model as a variational autoencoder, for what only such a one has: bounds of the likelihood
+    /// ([`evaluation`](crate::evaluation)). `None` for all others.
+    fn as_variational(&self) -> Option<&crate::VariationalAutoencoder> {
+        None
+    }
+
     /// A copy in a box.
     fn clone_box(&self) -> Box<dyn GenerativeModel>;
 }
@@ -234,6 +240,9 @@ impl<T: GenerativeModel + ?Sized> GenerativeModel for Box<T> {
     }
     fn code_prior(&mut self) -> Option<&mut crate::CodePrior> {
         (**self).code_prior()
+    }
+    fn as_variational(&self) -> Option<&crate::VariationalAutoencoder> {
+        (**self).as_variational()
     }
     fn clone_box(&self) -> Box<dyn GenerativeModel> {
         (**self).clone_box()

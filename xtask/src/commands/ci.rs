@@ -5,6 +5,7 @@
 
 use std::env;
 use std::fs;
+use std::path::Path;
 use std::process::{self, Command};
 
 use super::{docs, test};
@@ -38,10 +39,17 @@ pub(crate) fn run() -> Result<()> {
         run_command(&mut cargo(["build", "--workspace", "--exclude", "osnova-shaders", "--examples"]))
     })?;
     steps.step("pictures of the book", draw_pictures)?;
-    let digits = root().join("crates/osnova/examples");
-    if digits.join("digits.rs").is_file() || digits.join("digits/main.rs").is_file() {
-        steps.step("a short run of the digits example", || run_digits(Command::new(examples.join("digits"))))?;
-    }
+    steps.step("a short run of the digits example", || {
+        let files = ["model.safetensors", "manifest.json", "loss.svg", "confusion.svg"];
+        run_example(&examples, "digits", &["--epochs", "3"], &files)
+    })?;
+    steps.step("a short run of the generative example", || {
+        let files = ["model.safetensors", "manifest.json", "index.html", "samples.png"];
+        for model in ["vae", "conditional", "sparse", "denoising"] {
+            run_example(&examples, "generative", &["--epochs", "3", "--model", model], &files)?;
+        }
+        Ok(())
+    })?;
     steps.finish();
     Ok(())
 }
@@ -73,15 +81,13 @@ fn draw_pictures() -> Result<()> {
 }
 
 /// Trains for a few epochs into a folder that is thrown away.
-fn run_digits(mut digits: Command) -> Result<()> {
-    let out = env::temp_dir().join(format!("osnova-ci-digits-{}", process::id()));
-    let trained = run_command(digits.current_dir(root()).args(["--epochs", "3", "--out"]).arg(&out));
-    let written = trained.and_then(|()| {
-        let names = ["model.safetensors", "manifest.json", "loss.svg", "confusion.svg"];
-        match names.iter().find(|name| !out.join(name).is_file()) {
-            None => Ok(()),
-            Some(name) => Err(Error(format!("the digits example wrote no {name}"))),
-        }
+fn run_example(folder: &Path, name: &str, arguments: &[&str], files: &[&str]) -> Result<()> {
+    let out = env::temp_dir().join(format!("osnova-ci-{name}-{}", process::id()));
+    let mut example = Command::new(folder.join(name));
+    let trained = run_command(example.current_dir(root()).args(arguments).arg("--out").arg(&out));
+    let written = trained.and_then(|()| match files.iter().find(|file| !out.join(file).is_file()) {
+        None => Ok(()),
+        Some(file) => Err(Error(format!("the {name} example wrote no {file}"))),
     });
     // Best effort: what stays behind lies in the system's temporary folder.
     let _ = fs::remove_dir_all(&out);

@@ -233,6 +233,9 @@ impl GenerativeModel for VariationalAutoencoder {
     fn posterior(&self, input: &Tensor, classes: Option<&Tensor>) -> Result<Option<DiagonalGaussian>> {
         self.encode_distribution(input, classes).map(Some)
     }
+    fn as_variational(&self) -> Option<&VariationalAutoencoder> {
+        Some(self)
+    }
     fn clone_box(&self) -> Box<dyn GenerativeModel> {
         Box::new(self.clone())
     }

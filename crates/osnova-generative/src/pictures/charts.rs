@@ -9,6 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Curves further apart than this would flatten each other on a linear axis.
 const FAR_APART: f64 = 20.0;
 
+/// What [`Generation`](crate::Generation) shows besides the parts of the loss.
+const NO_PARTS: [&str; 2] = ["loss", "active_units"];
+
 /// Two dimensions (counted from 0) of codes, `[samples, latent_features]`, as points, in the colours of their classes if those
 /// are given. Classes are called by `class_names`, or by number where there are fewer names.
 ///
@@ -66,10 +69,8 @@ pub fn training_curves(history: &History) -> LineChart {
     let names = history.metric_names();
     let parts =
         names.iter().filter_map(|name| stages.iter().find_map(|stage| name.strip_prefix(stage)?.strip_prefix('_')));
-    let parts: BTreeSet<(bool, &str)> = parts
-        .filter(|part| !["loss", "active_units"].contains(part))
-        .map(|part| (part != "reconstruction", part))
-        .collect();
+    let parts: BTreeSet<(bool, &str)> =
+        parts.filter(|part| !NO_PARTS.contains(part)).map(|part| (part != "reconstruction", part)).collect();
 
     let mut chart = LineChart::new("Parts of the loss").x_label("epoch").y_label("mean a sample");
     let (mut largest, mut positive): (Vec<f64>, bool) = (Vec::new(), true);

@@ -119,13 +119,16 @@ fn wide_norm(values: impl Iterator<Item = f64>) -> f64 {
     values.map(|value| value * value).sum::<f64>().sqrt()
 }
 
-/// The sum of squares as one number in one axis. Half types are widened: their squares overflow soon.
+/// The sum of squares as one number in one axis: a product of the tensor with itself reads it once and writes nothing. Half
+/// types are widened: their squares overflow soon.
 fn square_sum(tensor: &Tensor) -> Result<Tensor> {
     let tensor = match tensor.dtype() {
         DType::F32 | DType::F64 => tensor.clone(),
         _ => tensor.to_dtype(DType::F32)?,
     };
-    Ok(tensor.square()?.sum(.., false)?.to_dtype(DType::F32)?.reshape([1])?)
+    let count = tensor.count();
+    let (row, column) = (tensor.reshape([1, count])?, tensor.reshape([count, 1])?);
+    Ok(row.matmul(&column)?.to_dtype(DType::F32)?.reshape([1])?)
 }
 
 /// A layer's numbers at one look.
