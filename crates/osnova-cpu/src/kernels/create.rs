@@ -8,7 +8,15 @@ use osnova_tensor::random::{Distribution, Stream, fill_f32, fill_f64};
 use osnova_tensor::{DType, Device, Meta, Scalar, Tensor};
 
 /// Random numbers a thread makes at a time: a multiple of the four in a block.
-const CHUNK: usize = 4096;
+const CHUNK: usize = 1024;
+
+/// What a number costs a thread, in nanoseconds: measured in a step of a variational autoencoder and in dropout.
+fn cost(distribution: Distribution) -> f64 {
+    match distribution {
+        Distribution::Normal { .. } => 12.0,
+        _ => 2.0,
+    }
+}
 
 pub(crate) fn full(device: Device, value: Scalar, meta: &Meta) -> Tensor {
     with_native!(meta.dtype, T => create::<T>(device, meta, |out| {
@@ -45,7 +53,7 @@ pub(crate) fn random(
         convert: impl Fn(f32) -> T + Sync,
     ) -> Tensor {
         create::<T>(device, meta, |out| {
-            parallel.chunks(out, CHUNK, 3.0, |start, out| {
+            parallel.chunks(out, CHUNK, cost(distribution), |start, out| {
                 let mut values = [0.0; CHUNK];
                 let values = &mut values[..out.len()];
                 fill_f32(distribution, stream, start, values);
@@ -55,7 +63,8 @@ pub(crate) fn random(
     }
     match meta.dtype {
         DType::F64 => create::<f64>(device, meta, |out| {
-            parallel.chunks(out, CHUNK, 5.0, |start, out| fill_f64(distribution, stream, start, out));
+            parallel
+                .chunks(out, CHUNK, 1.5 * cost(distribution), |start, out| fill_f64(distribution, stream, start, out));
         }),
         DType::F16 => through_f32(parallel, device, meta, distribution, stream, f16::from_f32),
         DType::BF16 => through_f32(parallel, device, meta, distribution, stream, bf16::from_f32),
@@ -63,7 +72,7 @@ pub(crate) fn random(
             through_f32(parallel, device, meta, distribution, stream, |value| crate::native::Truth::from(value != 0.0))
         }
         _ => create::<f32>(device, meta, |out| {
-            parallel.chunks(out, CHUNK, 3.0, |start, out| fill_f32(distribution, stream, start, out));
+            parallel.chunks(out, CHUNK, cost(distribution), |start, out| fill_f32(distribution, stream, start, out));
         }),
     }
 }

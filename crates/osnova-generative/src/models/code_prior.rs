@@ -1,7 +1,10 @@
 //! Where an autoencoder without a prior takes new codes from.
 
 use osnova_nn::{Buffer, Module};
-use osnova_tensor::{DType, Device, Error, Generator, Result, Tensor};
+use osnova_tensor::{DType, Device, Error, Generator, HostData, Result, Tensor};
+
+/// Codes whose products are summed on the device; the sums of many go on in `f64`.
+const ROWS: usize = 4096;
 
 /// A normal distribution fitted to the codes of the training data once training is over: the prior of an autoencoder that
 /// has none of its own (Ghosh et al. 2020 call it ex-post density estimation). Before, it is the standard normal distribution.
@@ -56,24 +59,22 @@ impl CodePrior {
         for row in values.chunks_exact(latent) {
             mean.iter_mut().zip(row).for_each(|(mean, value)| *mean += value / samples as f64);
         }
+        let old = self.mean.value();
+        let place = |values: &[f64], shape: &[usize]| -> Result<Tensor> {
+            // In the dtype at once: not every device has 64 bits.
+            Tensor::from_host(HostData::from_f64(old.dtype(), values), shape, old.device())
+        };
+        let centre = place(&mean, &[latent])?;
+        let codes = codes.detach().to_device(old.device())?.to_dtype(old.dtype())?;
         let mut covariance = vec![0.0; latent * latent];
-        for row in values.chunks_exact(latent) {
-            for (i, entries) in covariance.chunks_exact_mut(latent).enumerate() {
-                let scaled = (row[i] - mean[i]) / (samples - 1) as f64;
-                entries
-                    .iter_mut()
-                    .zip(row)
-                    .zip(&mean)
-                    .for_each(|((entry, value), mean)| *entry += scaled * (value - mean));
-            }
+        for start in (0..samples).step_by(ROWS) {
+            let rows = (codes.narrow(0, start, ROWS.min(samples - start))? - &centre)?;
+            let products = rows.t()?.matmul(&rows)?.to_host()?.to_f64();
+            covariance.iter_mut().zip(products).for_each(|(sum, product)| *sum += product / (samples - 1) as f64);
         }
         let factor = cholesky(&covariance, latent);
-        let (old, device) = (self.mean.value(), self.mean.value().device());
-        let place = |values: Vec<f64>, shape: &[usize]| -> Result<Tensor> {
-            Tensor::from_vec(values, shape, device)?.to_dtype(old.dtype())
-        };
-        let (mean, factor) = (place(mean, &[latent])?, place(factor, &[latent, latent])?);
-        self.mean.set(mean)?;
+        let factor = place(&factor, &[latent, latent])?;
+        self.mean.set(centre)?;
         self.factor.set(factor)
     }
 
