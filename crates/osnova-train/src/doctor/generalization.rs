@@ -49,7 +49,8 @@ fn rising(epochs: &[EpochRecord]) -> Option<Finding> {
     let (best_epoch, best) = losses.min_by(|left, right| left.1.total_cmp(&right.1))?;
     let has_risen = |epoch: &EpochRecord| {
         let (train, validation) = (epoch.metric("train_loss")?, epoch.metric("validation_loss")?);
-        Some(validation > RISEN * best && train < TRAIN_PART * validation)
+        // A loss that can be negative, the logarithm of a density, has no 0 to measure its parts from.
+        Some(best > 0.0 && train >= 0.0 && validation > RISEN * best && train < TRAIN_PART * validation)
     };
     if !last.iter().all(|epoch| has_risen(epoch) == Some(true)) {
         return None;
@@ -102,6 +103,12 @@ mod tests {
         assert!(judge(&epochs(names, &[[0.2, 0.1], [0.1, 0.2], [0.1, 0.2], [0.1, 0.2]])).is_empty());
         let found = judge(&epochs(names, &rising));
         assert_eq!(found[0].disease, Disease::Overfitting);
+        // Logarithms of densities: the same course, a few nats lower.
+        let lower = rising.map(|pair| pair.map(|loss| loss - 1.0));
+        assert!(judge(&epochs(names, &lower)).is_empty());
+        assert!(
+            judge(&epochs(names, &[[1.0, 1.0], [-2.0, -2.1], [-2.3, -1.9], [-2.5, -2.0], [-2.7, -2.2]])).is_empty()
+        );
         // Both rise together: something else.
         assert!(judge(&epochs(names, &[[0.2, 0.3], [0.4, 0.4], [0.5, 0.6], [0.6, 0.7]])).is_empty());
     }
