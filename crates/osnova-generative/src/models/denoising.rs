@@ -1,6 +1,6 @@
 //! The denoising autoencoder.
 
-use super::{Autoencoder, EVALUATION_NOISE};
+use super::{Autoencoder, with_noise};
 use crate::{AutoencoderOptions, CodePrior, Corruption, GenerativeModel, Likelihood, LossParts};
 use osnova_nn::{Layer, Mode, Module};
 use osnova_tensor::{Generator, Result, Tensor};
@@ -77,11 +77,7 @@ impl GenerativeModel for DenoisingAutoencoder {
         self.inner.latent_features()
     }
     fn loss(&self, input: &Tensor, _: Option<&Tensor>) -> Result<LossParts> {
-        let corrupted = if self.mode.is_training() {
-            self.corruption.apply(input, &self.generator)?
-        } else {
-            self.corruption.apply(input, &self.generator.fork(EVALUATION_NOISE))?
-        };
+        let corrupted = with_noise(self.mode, &self.generator, |generator| self.corruption.apply(input, generator))?;
         let code = self.inner.encode(&corrupted, None)?;
         Ok(LossParts::new().with("reconstruction", self.inner.reconstruction(&code, input)?, 1.0))
     }

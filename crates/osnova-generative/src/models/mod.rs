@@ -12,11 +12,15 @@ pub use denoising::{DenoisingAutoencoder, DenoisingAutoencoderOptions};
 pub use sparse::{SparseAutoencoder, SparseAutoencoderOptions, Sparsity};
 pub use variational::{VariationalAutoencoder, VariationalAutoencoderOptions};
 
-use osnova_nn::Layer;
-use osnova_tensor::{DType, Device, Error, Result};
+use osnova_nn::{Layer, Mode};
+use osnova_tensor::{DType, Device, Error, Generator, Result, Tensor};
 
-/// The label of the noise in evaluation, which starts anew at every call.
-const EVALUATION_NOISE: u64 = 0x6576_616c;
+/// What `draw` makes of the model's noise: it goes on from batch to batch in training, and starts anew at every call in
+/// evaluation.
+fn with_noise(mode: Mode, generator: &Generator, draw: impl Fn(&Generator) -> Result<Tensor>) -> Result<Tensor> {
+    const EVALUATION: u64 = 0x6576_616c;
+    if mode.is_training() { draw(generator) } else { draw(&generator.fork(EVALUATION)) }
+}
 
 /// The device and dtype of an encoder's first parameter.
 fn place(encoder: &dyn Layer) -> Result<(Device, DType)> {

@@ -1,6 +1,6 @@
 //! The variational autoencoder.
 
-use super::{EVALUATION_NOISE, place};
+use super::{place, with_noise};
 use crate::gaussian::standard_log_density;
 use crate::likelihood::Observation;
 use crate::{DiagonalGaussian, GenerativeModel, Likelihood, LossParts};
@@ -168,11 +168,6 @@ impl VariationalAutoencoder {
         Tensor::concat(&[input, &one_hot], 1)
     }
 
-    /// The noise of a loss.
-    fn noise(&self) -> Generator {
-        self.generator.fork(EVALUATION_NOISE)
-    }
-
     /// The KL divergence of each feature, `[batch, latent]`, as parts: its value and what is minimised.
     fn divergence(&self, posterior: &DiagonalGaussian) -> Result<(Tensor, Option<Tensor>)> {
         let divergence = posterior.kl_to_standard_normal()?;
@@ -204,11 +199,7 @@ impl GenerativeModel for VariationalAutoencoder {
     }
     fn loss(&self, input: &Tensor, classes: Option<&Tensor>) -> Result<LossParts> {
         let posterior = self.encode_distribution(input, classes)?;
-        let code = if self.mode.is_training() {
-            posterior.sample(&self.generator)?
-        } else {
-            posterior.sample(&self.noise())?
-        };
+        let code = with_noise(self.mode, &self.generator, |generator| posterior.sample(generator))?;
         let output = self.decoder.forward(&self.joined(&code, classes)?)?;
         let reconstruction = self.observation.negative_log_likelihood(&output, input)?;
         let (kl, objective) = self.divergence(&posterior)?;

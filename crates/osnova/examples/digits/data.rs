@@ -1,9 +1,10 @@
 //! The data in three parts.
 
 use crate::options::{DatasetKind, Options};
+use crate::shared::images::{Sealed, flat};
 use osnova::data::{
-    ArrayDataset, DataError, Dataset, FittedStandardScaler, ImageDataset, SealedTest, SplitOptions, StandardScaler,
-    Subset, TestRecord, Transform, digits, fashion_mnist, train_validation_split, train_validation_test_split,
+    DataError, Dataset, FittedStandardScaler, SplitOptions, StandardScaler, Transform, digits, fashion_mnist,
+    train_validation_split, train_validation_test_split,
 };
 use std::sync::Arc;
 
@@ -16,41 +17,6 @@ pub(crate) struct Parts {
     pub(crate) class_names: Vec<String>,
     /// Fitted on the training samples alone; `None` where pixels of 0 to 1 are taken as they are.
     pub(crate) scaler: Option<FittedStandardScaler>,
-}
-
-/// The sealed test samples: a part that was split off, or files of their own.
-pub(crate) enum Sealed {
-    Part(SealedTest<Subset<ArrayDataset>>),
-    Files(SealedTest<ImageDataset>),
-}
-
-impl Sealed {
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Part(test) => test.len(),
-            Self::Files(test) => test.len(),
-        }
-    }
-
-    /// Breaks the seal.
-    pub(crate) fn open(self, purpose: &str) -> Result<(Arc<dyn Dataset>, TestRecord), DataError> {
-        Ok(match self {
-            Self::Part(test) => {
-                let (test, record) = test.open(purpose);
-                (Arc::new(test), record)
-            }
-            Self::Files(test) => {
-                let (test, record) = test.open(purpose);
-                (Arc::new(flat(test)?), record)
-            }
-        })
-    }
-}
-
-/// Images as rows of pixels.
-fn flat(images: ImageDataset) -> Result<ImageDataset, DataError> {
-    let pixels = images.feature_count();
-    images.with_feature_shape([pixels])
 }
 
 pub(crate) fn load(options: &Options) -> Result<Parts, DataError> {

@@ -12,6 +12,8 @@
 
 mod data;
 mod options;
+#[path = "../shared/mod.rs"]
+mod shared;
 
 use clap::Parser;
 use data::Parts;

@@ -1,11 +1,10 @@
 //! What can be chosen on the command line.
 
+use crate::shared::arguments::{self, at_least_one, positive, threads, width};
 use clap::{Parser, ValueEnum};
-use osnova::prelude::CpuDevice;
 use osnova::tensor::Device;
 use osnova::train::Manifest;
 use std::error::Error;
-use std::fs;
 use std::path::PathBuf;
 
 /// Trains a multi-layer perceptron on real images, tests it once, and writes the model, charts and a manifest.
@@ -29,7 +28,7 @@ pub(crate) struct Options {
     batch_size: Option<usize>,
 
     /// The optimizer's learning rate
-    #[arg(long, default_value = "0.001", value_parser = learning_rate)]
+    #[arg(long, default_value = "0.001", value_parser = positive)]
     pub(crate) learning_rate: f64,
 
     /// Widths of the hidden layers, separated by commas [default: 1024 for digits, 256,128 for fashion-mnist]
@@ -95,35 +94,6 @@ pub(crate) enum OptimizerKind {
     Adamw,
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.trim().parse() {
-        Ok(0) => Err("it must be at least 1".to_owned()),
-        Ok(number) => Ok(number),
-        Err(_) => Err("give a whole number of at least 1".to_owned()),
-    }
-}
-
-fn width(text: &str) -> Result<usize, String> {
-    match at_least_one(text)? {
-        number @ 1..=65_536 => Ok(number),
-        _ => Err("at most 65536 are possible".to_owned()),
-    }
-}
-
-fn threads(text: &str) -> Result<usize, String> {
-    match at_least_one(text)? {
-        number @ 1..=1024 => Ok(number),
-        _ => Err("at most 1024 are possible".to_owned()),
-    }
-}
-
-fn learning_rate(text: &str) -> Result<f64, String> {
-    match text.trim().parse() {
-        Ok(rate) if rate > 0.0 && f64::is_finite(rate) => Ok(rate),
-        _ => Err("give a positive number such as 0.001".to_owned()),
-    }
-}
-
 fn share(text: &str) -> Result<f64, String> {
     match text.trim().parse() {
         Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
@@ -168,33 +138,14 @@ impl Options {
     }
 
     pub(crate) fn device(&self) -> Result<Device, Box<dyn Error>> {
-        let device = match &self.device {
-            Some(name) => osnova::device(name)?,
-            None => osnova::default_device()?,
-        };
-        match self.threads {
-            None => Ok(device),
-            Some(threads) if device == Device::cpu() => Ok(Device::cpu_with_threads(threads)?),
-            Some(_) => Err(format!("--threads is for the CPU, and this runs on {device}: leave it out").into()),
-        }
+        arguments::device(self.device.as_deref(), self.threads)
     }
 
-    /// The output directory, made and found writable before any work is done.
+    /// The output directory, ready to be written to.
     pub(crate) fn prepare_out(&self) -> Result<PathBuf, Box<dyn Error>> {
         let name = self.of(None, "digits", "fashion-mnist");
         let out = self.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(name));
-        let refused = |error: std::io::Error| {
-            format!("cannot write to {}: {error}. Choose another directory with --out", out.display())
-        };
-        fs::create_dir_all(&out).map_err(refused)?;
-        let probe = out.join(format!(".probe-{}", std::process::id()));
-        fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(refused)?;
-        let checkpoints = out.join("checkpoints");
-        if !self.resume && checkpoints.exists() {
-            // Those of an earlier run: its best would pass for this one's.
-            fs::remove_dir_all(&checkpoints).map_err(refused)?;
-        }
-        Ok(out)
+        arguments::prepare_out(&out, self.resume)
     }
 
     /// Notes every choice that decides the result.

@@ -3,9 +3,10 @@
 use crate::Failure;
 use crate::kinds::DatasetKind;
 use crate::options::Options;
+use crate::shared::images::{Sealed, flat};
 use osnova::data::{
-    ArrayDataset, DataError, DataLoader, Dataset, ImageDataset, SealedTest, SplitOptions, Subset, TensorBatch,
-    TestRecord, digits, fashion_mnist, train_validation_split, train_validation_test_split,
+    ArrayDataset, DataError, DataLoader, Dataset, SplitOptions, Subset, TensorBatch, digits, fashion_mnist,
+    train_validation_split, train_validation_test_split,
 };
 use osnova::tensor::Device;
 use std::sync::Arc;
@@ -17,41 +18,6 @@ pub(crate) struct Parts {
     pub(crate) class_names: Vec<String>,
     /// Height and width of an image.
     pub(crate) image: [usize; 2],
-}
-
-/// The sealed test samples: a part that was split off, or files of their own.
-pub(crate) enum Sealed {
-    Part(SealedTest<Subset<ArrayDataset>>),
-    Files(SealedTest<ImageDataset>),
-}
-
-impl Sealed {
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Part(test) => test.len(),
-            Self::Files(test) => test.len(),
-        }
-    }
-
-    /// Breaks the seal.
-    pub(crate) fn open(self, purpose: &str) -> Result<(Arc<dyn Dataset>, TestRecord), DataError> {
-        Ok(match self {
-            Self::Part(test) => {
-                let (test, record) = test.open(purpose);
-                (Arc::new(test), record)
-            }
-            Self::Files(test) => {
-                let (test, record) = test.open(purpose);
-                (Arc::new(flat(test)?), record)
-            }
-        })
-    }
-}
-
-/// Images as rows of pixels.
-fn flat(images: ImageDataset) -> Result<ImageDataset, DataError> {
-    let pixels = images.feature_count();
-    images.with_feature_shape([pixels])
 }
 
 /// The digits, whose pixels are 0 to 16 in the file, from 0 to 1.

@@ -17,6 +17,8 @@ mod evaluation;
 mod kinds;
 mod models;
 mod options;
+#[path = "../shared/mod.rs"]
+mod shared;
 
 use album::Run;
 use clap::Parser;

@@ -1,13 +1,12 @@
 //! What can be chosen on the command line.
 
 use crate::kinds::{CodeKind, DatasetKind, LikelihoodKind, ModelKind, PenaltyKind};
+use crate::shared::arguments::{self, at_least_one, positive, threads, width};
 use clap::Parser;
 use osnova::generative::{Corruption, Sparsity};
-use osnova::prelude::CpuDevice;
 use osnova::tensor::Device;
 use osnova::train::Manifest;
 use std::error::Error;
-use std::fs;
 use std::path::PathBuf;
 
 /// Trains an autoencoder on real images, tests it once, and writes the model, pictures, a page that shows them and a manifest.
@@ -119,38 +118,9 @@ pub(crate) struct Options {
     pub(crate) resume: bool,
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.trim().parse() {
-        Ok(0) => Err("it must be at least 1".to_owned()),
-        Ok(number) => Ok(number),
-        Err(_) => Err("give a whole number of at least 1".to_owned()),
-    }
-}
-
-fn width(text: &str) -> Result<usize, String> {
-    match at_least_one(text)? {
-        number @ 1..=65_536 => Ok(number),
-        _ => Err("at most 65536 are possible".to_owned()),
-    }
-}
-
 /// 0 stands for no layer.
 fn hidden_width(text: &str) -> Result<usize, String> {
     if text.trim() == "none" { Ok(0) } else { width(text) }
-}
-
-fn threads(text: &str) -> Result<usize, String> {
-    match at_least_one(text)? {
-        number @ 1..=1024 => Ok(number),
-        _ => Err("at most 1024 are possible".to_owned()),
-    }
-}
-
-fn positive(text: &str) -> Result<f64, String> {
-    match text.trim().parse() {
-        Ok(number) if number > 0.0 && f64::is_finite(number) => Ok(number),
-        _ => Err("give a positive number such as 0.001".to_owned()),
-    }
 }
 
 fn at_least_zero(text: &str) -> Result<f64, String> {
@@ -271,33 +241,14 @@ impl Options {
     }
 
     pub(crate) fn device(&self) -> Result<Device, Box<dyn Error>> {
-        let device = match &self.device {
-            Some(name) => osnova::device(name)?,
-            None => osnova::default_device()?,
-        };
-        match self.threads {
-            None => Ok(device),
-            Some(threads) if device == Device::cpu() => Ok(Device::cpu_with_threads(threads)?),
-            Some(_) => Err(format!("--threads is for the CPU, and this runs on {device}: leave it out").into()),
-        }
+        arguments::device(self.device.as_deref(), self.threads)
     }
 
-    /// The output directory, made and found writable before any work is done.
+    /// The output directory, ready to be written to.
     pub(crate) fn prepare_out(&self) -> Result<PathBuf, Box<dyn Error>> {
         let name = format!("{}-{}", self.model.name(), self.dataset.name());
         let out = self.out.clone().unwrap_or_else(|| PathBuf::from("runs/generative").join(name));
-        let refused = |error: std::io::Error| {
-            format!("cannot write to {}: {error}. Choose another directory with --out", out.display())
-        };
-        fs::create_dir_all(&out).map_err(refused)?;
-        let probe = out.join(format!(".probe-{}", std::process::id()));
-        fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(refused)?;
-        let checkpoints = out.join("checkpoints");
-        if !self.resume && checkpoints.exists() {
-            // Those of an earlier run: its best would pass for this one's.
-            fs::remove_dir_all(&checkpoints).map_err(refused)?;
-        }
-        Ok(out)
+        arguments::prepare_out(&out, self.resume)
     }
 
     /// Notes every choice that decides the result.

@@ -1,0 +1,4 @@
+//! What the examples that train on images have in common.
+
+pub(crate) mod arguments;
+pub(crate) mod images;
