@@ -126,6 +126,13 @@ pub struct CallbackState {
 /// }
 /// ```
 pub trait Callback: Any + Send {
+    /// A run begins, which has nothing to do with those before: what they left is forgotten, what the callback was built
+    /// with stays. A run that resumes then gets its own [state](Self::load_state).
+    ///
+    /// A callback that remembers anything from step to step must write this, or a trainer that is used twice carries the
+    /// first run's best value, weights or waiting time into the second.
+    fn reset(&mut self) {}
+
     /// Training begins (or goes on after a break).
     ///
     /// # Errors
@@ -198,6 +205,11 @@ pub trait Callback: Any + Send {
         Ok(())
     }
 
+    /// Training ends by an error, or by a panic that goes on after this: what was lent to the model is put back.
+    fn on_interrupted(&mut self, context: &mut Context<'_>) {
+        let _ = context;
+    }
+
     /// Training has ended, but not by an error.
     ///
     /// # Errors
@@ -237,7 +249,7 @@ pub trait Callback: Any + Send {
         None
     }
 
-    /// Takes over what [`state`](Self::state) gave.
+    /// Takes over what [`state`](Self::state) gave, after [`reset`](Self::reset).
     ///
     /// # Errors
     /// The state is of another callback.

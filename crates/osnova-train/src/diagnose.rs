@@ -7,6 +7,9 @@ use osnova_nn::{Module, Visitor, VisitorMut};
 use osnova_tensor::random::Stream;
 use osnova_tensor::{Generator, Tensor};
 
+/// What is told where data and parameters are finite and no operation on them made the first bad value.
+pub(crate) const THE_LOSS_ITSELF: &str = "the loss itself, of finite inputs";
+
 /// Where the random generators of a model stand, in the order of a visit. Without generators it allocates nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Positions(Vec<Stream>);
@@ -83,7 +86,7 @@ where
         return found;
     }
     let mut copy = model.clone();
-    let unknown = || "the loss itself, of finite inputs".to_owned();
+    let unknown = || THE_LOSS_ITSELF.to_owned();
     let Some(device) = copy.device() else { return unknown() };
     if let Err(error) = copy.to_device(device.checked()) {
         return error.to_string();

@@ -1,5 +1,6 @@
 //! What can go wrong in training, by cause. Every message says what would mend it.
 
+use crate::{diagnose, text};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,8 +13,8 @@ pub type Result<T, E = TrainError> = std::result::Result<T, E>;
 pub enum TrainError {
     /// The loss became NaN or infinite. The model is left as it was before the step, and checkpoints are untouched.
     #[error(
-        "epoch {epoch}, step {step}: the loss is {loss}; the first bad tensor: {tensor}. {}Lower the learning rate, clip \
-         gradients, or look for bad values in the data", kept(.checkpoint.as_deref())
+        "epoch {epoch}, step {step}: the loss is {loss}; the first bad tensor: {}. {}{}",
+        text::shown(.tensor, 1000), kept(.checkpoint.as_deref()), cure(.tensor)
     )]
     NotFinite {
         /// The epoch, counted from 1.
@@ -38,7 +39,7 @@ pub enum TrainError {
         advice: String,
     },
     /// A callback or a search asks for a metric that the epoch does not have.
-    #[error("{operation} monitors `{wanted}`, but an epoch has {}. Monitor one of these, or return it from the task", list(.available))]
+    #[error("{operation} monitors `{}`, but an epoch has {}. Monitor one of these, or return it from the task", text::shown(.wanted, 64), list(.available))]
     Monitor {
         /// Who asks.
         operation: &'static str,
@@ -94,10 +95,17 @@ fn kept(checkpoint: Option<&Path>) -> String {
 }
 
 fn list(names: &[String]) -> String {
-    if names.is_empty() {
-        return "no metrics".to_owned();
+    if names.is_empty() { "no metrics".to_owned() } else { text::list(names) }
+}
+
+/// What to do about a loss that is not finite.
+fn cure(tensor: &str) -> &'static str {
+    // What this crate says when data and model are finite: then the loss function overflows by itself.
+    if tensor.starts_with(diagnose::THE_LOSS_ITSELF) {
+        "Look at the options of the task and its loss (weights, temperatures, β): one of them may be far too large or small"
+    } else {
+        "Lower the learning rate, clip gradients, or look for bad values in the data"
     }
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 impl From<osnova_checkpoint::CheckpointError> for TrainError {

@@ -38,6 +38,7 @@ pub mod plot;
 mod predict;
 mod resume;
 mod task;
+mod text;
 mod trainer;
 
 pub use callback::{Callback, CallbackState, Context, Progress, Stage, StepResults};

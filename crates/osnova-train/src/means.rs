@@ -1,8 +1,8 @@
 //! The means of an epoch, gathered on the device and read in bulk.
 
-use crate::Result;
 use crate::metrics::RunningMean;
 use crate::task::StepOutput;
+use crate::{Result, TrainError, text};
 use osnova_tensor::Tensor;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -43,6 +43,22 @@ impl Metric {
     }
 }
 
+/// The one element of what a task has returned, as shape `[1]`.
+pub(crate) fn single(name: &str, value: &Tensor) -> Result<Tensor> {
+    if value.count() != 1 {
+        return Err(TrainError::argument(
+            "Trainer::fit",
+            format!(
+                "`{}` of the task has the shape {}, but must be a single element",
+                text::shown(name, 64),
+                value.shape()
+            ),
+            "Return its mean over the batch",
+        ));
+    }
+    Ok(value.reshape([1])?)
+}
+
 impl Means {
     /// Takes a batch; `loss` has been read already.
     pub(crate) fn add(&mut self, loss: f64, output: &StepOutput) -> Result<()> {
@@ -59,7 +75,16 @@ impl Means {
                     &mut self.metrics[last]
                 }
             };
-            metric.waiting.push(value.reshape([1])?);
+            let value = single(name, value)?;
+            // What is read together has one dtype and lives on one device.
+            if metric
+                .waiting
+                .last()
+                .is_some_and(|last| (last.dtype(), last.device()) != (value.dtype(), value.device()))
+            {
+                metric.read()?;
+            }
+            metric.waiting.push(value);
             metric.weights.push(weight);
             if metric.waiting.len() == WAITING {
                 metric.read()?;

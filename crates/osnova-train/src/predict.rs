@@ -2,7 +2,7 @@
 
 use crate::trainer::inference_device;
 use crate::{Result, TrainError};
-use osnova_data::DataLoader;
+use osnova_data::{DataLoader, TensorBatch};
 use osnova_nn::{Forward, Module};
 use osnova_tensor::Tensor;
 
@@ -12,12 +12,23 @@ use osnova_tensor::Tensor;
 /// # Errors
 /// No data, or data that does not fit the model.
 pub fn predict<M: Module + Forward + Clone>(model: &M, loader: &mut DataLoader) -> Result<Tensor> {
+    predict_with(model, loader, |_| Ok(()))
+}
+
+/// [`predict`], with a look at every batch.
+fn predict_with<M: Module + Forward + Clone>(
+    model: &M,
+    loader: &mut DataLoader,
+    mut look: impl FnMut(&TensorBatch) -> Result<()>,
+) -> Result<Tensor> {
     let model = model.inference()?;
     let device = inference_device("predict", &model)?;
     loader.start_epoch(0);
     let mut outputs = Vec::with_capacity(loader.batch_count());
     for batch in loader.tensors(device) {
-        outputs.push(model.forward(&batch?.features)?);
+        let batch = batch?;
+        look(&batch)?;
+        outputs.push(model.forward(&batch.features)?);
     }
     if outputs.is_empty() {
         return Err(TrainError::argument("predict", "there are no samples", "Give at least one"));
@@ -33,16 +44,15 @@ pub fn predict_classes<M: Module + Forward + Clone>(
     model: &M,
     loader: &mut DataLoader,
 ) -> Result<(Vec<i64>, Vec<i64>)> {
-    let logits = predict(model, loader)?;
-    let predictions = logits.argmax(1, false)?.to_vec::<i64>()?;
-    loader.start_epoch(0);
-    let mut targets = Vec::with_capacity(predictions.len());
-    for batch in loader.batches() {
-        for index in batch?.indices {
-            targets.push(index);
+    let data = loader.dataset().clone();
+    let mut targets = Vec::new();
+    let logits = predict_with(model, loader, |batch| {
+        // The features have been read with the batch; reading its classes again costs nothing beside them.
+        for &index in &batch.indices {
+            targets.push(data.read_class(index)?);
         }
-    }
-    let data = loader.dataset();
-    let targets = targets.into_iter().map(|index| data.read_class(index)).collect::<osnova_data::Result<Vec<i64>>>()?;
+        Ok(())
+    })?;
+    let predictions = logits.argmax(1, false)?.to_vec::<i64>()?;
     Ok((targets, predictions))
 }

@@ -5,7 +5,7 @@ use crate::callback::{Callback, CallbackState, Context, Progress, Stage, StepRes
 use crate::diagnose::{self, Positions};
 use crate::doctor::ActivationStatistics;
 use crate::doctor::watch::{Parameters, Watch};
-use crate::means::Means;
+use crate::means::{self, Means};
 use crate::resume::Saved;
 use crate::task::{StepOutput, TrainingStep};
 use crate::{EpochRecord, History, ReduceOnPlateau, Result, TrainError};
@@ -13,10 +13,11 @@ use osnova_checkpoint::Checkpoint;
 use osnova_data::{DataLoader, LoaderState, TensorBatch};
 use osnova_nn::Module;
 use osnova_optim::{Optimizer, Schedule, clip_by_norm, clip_by_value};
-use osnova_tensor::{Device, Gradients};
+use osnova_tensor::{Device, Gradients, Tensor};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Instant;
 
 /// How gradients are kept in bounds.
@@ -144,18 +145,32 @@ impl Trainer {
             ));
         }
         let mut run = Run::new(self.max_epochs, train);
-        if let Some(checkpoint) = self.resume.take() {
-            Saved::restore(&checkpoint, &mut run, &mut self.callbacks, model, optimizer, train)?;
+        self.callbacks.iter_mut().for_each(|callback| callback.reset());
+        if let Some(checkpoint) = &self.resume {
+            Saved::restore(checkpoint, &mut run, &mut self.callbacks, model, optimizer, train)?;
+            // A refused checkpoint is kept: the next call must not silently begin anew.
+            self.resume = None;
         } else {
             train.start_epoch(train.state().epoch);
         }
         model.train();
-        let trained = self.train_epochs(&mut run, task, model, optimizer, train, validation);
-        if let Err(TrainError::NotFinite { loss, tensor, .. }) = &trained {
-            self.tell(&mut run, model, optimizer, |callback, context| callback.on_not_finite(context, *loss, tensor))?;
+        // A panic goes on after the callbacks have put back what they had lent to the model.
+        let trained = catch_unwind(AssertUnwindSafe(|| {
+            let trained = self.train_epochs(&mut run, task, model, optimizer, train, validation);
+            if let Err(TrainError::NotFinite { loss, tensor, .. }) = &trained {
+                self.tell(&mut run, model, optimizer, |callback, context| {
+                    callback.on_not_finite(context, *loss, tensor)
+                })?;
+            }
+            trained?;
+            self.tell(&mut run, model, optimizer, |callback, context| callback.on_fit_end(context))
+        }));
+        if !matches!(trained, Ok(Ok(()))) {
+            for callback in &mut self.callbacks {
+                callback.on_interrupted(&mut run.context(model, optimizer));
+            }
         }
-        trained?;
-        self.tell(&mut run, model, optimizer, |callback, context| callback.on_fit_end(context))?;
+        trained.unwrap_or_else(|panic| resume_unwind(panic))?;
         run.history.stopped = run.stop;
         run.history.restored_epoch = run.restored;
         run.history.diagnoses = self.callbacks.iter().flat_map(|callback| callback.diagnoses()).cloned().collect();
@@ -293,6 +308,7 @@ impl Trainer {
             Some(passed) => passed,
             None => {
                 let output = task.training_step(model, batch)?;
+                require_trainable(&output.loss)?;
                 let gradients = output.loss.backward()?;
                 Passed { output, gradients, activations: Vec::new() }
             }
@@ -321,8 +337,8 @@ impl Trainer {
         T: TrainingStep<M> + ?Sized,
     {
         let watch = if run.unwatchable { None } else { Watch::begin(model)? };
-        let Some(watch) = watch else { return Ok(None) };
-        let passed = task.training_step(model, batch).and_then(|output| {
+        let Some(mut watch) = watch else { return Ok(None) };
+        let passed = task.training_step(watch.model(), batch).and_then(|output| {
             watch.close();
             let gradients = output.loss.backward()?;
             Ok((output, gradients))
@@ -330,16 +346,16 @@ impl Trainer {
         let Ok((output, gradients)) = passed else {
             // Tensors that the task keeps on the model's own device do not mix with those of another. What else may be
             // wrong shows again without the watch.
-            group.rename(&watch.end(model)?, watch.plain())?;
-            run.positions.restore(model);
+            group.rename(&watch.end()?, watch.plain())?;
+            run.positions.restore(watch.model());
             run.unwatchable = true;
             return Ok(None);
         };
-        let renamed = watch.end(model)?;
+        let renamed = watch.end()?;
         group.rename(&renamed, watch.plain())?;
         let gradients = renamed.apply(&gradients, watch.plain())?;
         let output = output.on(watch.plain())?;
-        let parameters = run.parameters.get_or_insert_with(|| Parameters::of(model));
+        let parameters = run.parameters.get_or_insert_with(|| Parameters::of(watch.model()));
         Ok(Some(Passed { output, gradients, activations: watch.statistics(parameters)? }))
     }
 
@@ -519,6 +535,19 @@ fn recording_device(model: &dyn Module) -> Result<Device> {
         ));
     }
     Ok(device)
+}
+
+/// A loss that gradients can come from.
+fn require_trainable(loss: &Tensor) -> Result<()> {
+    means::single("loss", loss)?;
+    if loss.is_tracked() {
+        return Ok(());
+    }
+    Err(TrainError::argument(
+        "Trainer::fit",
+        "the loss does not depend on any parameter that is trained, so it has no gradient",
+        "Compute it from the model's output without `detach` or a way over the host, and leave some parameters unfrozen",
+    ))
 }
 
 fn require_batches(operation: &'static str, what: &str, loader: &DataLoader) -> Result<()> {

@@ -100,6 +100,11 @@ impl EarlyStopping {
 }
 
 impl Callback for EarlyStopping {
+    fn reset(&mut self) {
+        self.state = State::START;
+        self.weights = StateDict::new();
+    }
+
     fn on_epoch_end(&mut self, context: &mut Context<'_>) -> Result<()> {
         let Some(record) = context.history.last() else { return Ok(()) };
         let value = record.monitored("EarlyStopping", &self.monitor)?;

@@ -22,6 +22,10 @@ impl LearningRateMonitor {
 }
 
 impl Callback for LearningRateMonitor {
+    fn reset(&mut self) {
+        self.changes.clear();
+    }
+
     fn on_step_end(&mut self, context: &mut Context<'_>) -> Result<()> {
         let (step, learning_rate) = (context.progress.step, context.progress.learning_rate);
         if self.changes.last().is_none_or(|(_, last)| *last != learning_rate) {

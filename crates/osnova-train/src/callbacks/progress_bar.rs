@@ -92,10 +92,10 @@ fn summary(progress: Progress, record: &EpochRecord) -> String {
 }
 
 impl Callback for ProgressBar {
-    fn on_fit_start(&mut self, _: &mut Context<'_>) -> Result<()> {
+    fn reset(&mut self) {
         self.restarted = true;
         self.drawn = None;
-        Ok(())
+        self.open = false;
     }
 
     fn on_epoch_start(&mut self, _: &mut Context<'_>) -> Result<()> {

@@ -23,6 +23,8 @@ use serde::{Deserialize, Serialize};
 pub struct ReduceOnPlateau {
     monitor: String,
     plateau: Plateau,
+    /// What the plateau had seen when it was given: every run begins with it.
+    start: PlateauState,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -37,11 +39,15 @@ struct Saved {
 impl ReduceOnPlateau {
     /// Watches a metric such as `validation_loss`.
     pub fn new(monitor: impl Into<String>, plateau: Plateau) -> Self {
-        Self { monitor: monitor.into(), plateau }
+        Self { monitor: monitor.into(), start: plateau.state(), plateau }
     }
 }
 
 impl Callback for ReduceOnPlateau {
+    fn reset(&mut self) {
+        self.plateau.load_state(self.start);
+    }
+
     fn on_fit_start(&mut self, _: &mut Context<'_>) -> Result<()> {
         self.plateau.check().map_err(Box::<Error>::into)
     }

@@ -23,6 +23,8 @@ use osnova_optim::WeightAverage;
 #[derive(Clone, Debug)]
 pub struct WeightAveraging {
     average: WeightAverage,
+    /// The average as it was given: every run begins with it.
+    start: WeightAverage,
     each_step: bool,
     from_epoch: usize,
     /// The model's own weights while it has the averages.
@@ -33,7 +35,7 @@ pub struct WeightAveraging {
 
 impl WeightAveraging {
     fn new(average: WeightAverage, each_step: bool) -> Self {
-        Self { average, each_step, from_epoch: 1, own: None, loaded: None }
+        Self { start: average.clone(), average, each_step, from_epoch: 1, own: None, loaded: None }
     }
 
     /// Takes in the weights after every optimizer step: for exponential averages.
@@ -59,6 +61,12 @@ impl WeightAveraging {
 }
 
 impl Callback for WeightAveraging {
+    fn reset(&mut self) {
+        self.average = self.start.clone();
+        self.own = None;
+        self.loaded = None;
+    }
+
     fn on_fit_start(&mut self, context: &mut Context<'_>) -> Result<()> {
         if let Some((state, updates)) = self.loaded.take() {
             self.average.load_state_dict(context.model, &state, updates)?;
@@ -84,6 +92,13 @@ impl Callback for WeightAveraging {
             context.model.load_state_dict(&own)?;
         }
         Ok(())
+    }
+
+    fn on_interrupted(&mut self, context: &mut Context<'_>) {
+        // In the middle of a validation the model has the averages. Its own weights fit it: they were taken from it.
+        if let Some(own) = self.own.take() {
+            let _ = context.model.load_state_dict(&own);
+        }
     }
 
     fn on_fit_end(&mut self, context: &mut Context<'_>) -> Result<()> {

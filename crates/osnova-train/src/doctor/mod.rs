@@ -202,6 +202,11 @@ impl Callback for Doctor {
         self.is_due(step)
     }
 
+    fn reset(&mut self) {
+        self.record = Record::default();
+        self.pending = None;
+    }
+
     fn on_fit_start(&mut self, _: &mut Context<'_>) -> Result<()> {
         self.record.looks.begin();
         Ok(())

@@ -263,10 +263,13 @@ impl Parameters {
     }
 }
 
-/// A step that is watched: the model is on the watching device from [`begin`](Self::begin) to [`end`](Self::end).
-#[derive(Debug)]
-pub(crate) struct Watch {
-    /// Where the model belongs.
+/// A step that is watched: the model is on the watching device from [`begin`](Self::begin) to [`end`](Self::end), or until
+/// the watch is dropped, which an error or a panic of the step does.
+pub(crate) struct Watch<'m, M: Module> {
+    model: &'m mut M,
+    /// Whether the model is away from where it belongs.
+    away: bool,
+    /// Where it belongs.
     device: Device,
     log: Arc<Log>,
     /// Who the parameters were before.
@@ -291,24 +294,29 @@ fn ids(model: &dyn Module) -> Vec<Option<NodeId>> {
     model.parameters().iter().map(|parameter| parameter.tensor().node_id()).collect()
 }
 
-impl Watch {
+impl<'m, M: Module> Watch<'m, M> {
     /// Moves the model, which costs nothing; `None` where its device cannot be watched (it records twice over).
-    pub(crate) fn begin(model: &mut dyn Module) -> Result<Option<Self>> {
+    pub(crate) fn begin(model: &'m mut M) -> Result<Option<Self>> {
         let Some(device) = model.device() else { return Ok(None) };
         let plain = device.without_recording();
         if device.inner() != Some(plain) {
             return Ok(None);
         }
         let ids = ids(model);
-        model.to_device(watching(plain).autodiff())?;
-        let log = Arc::new(Log::default());
-        for (index, parameter) in model.parameters().into_iter().enumerate() {
+        let watch = Self { model, away: true, device, log: Arc::new(Log::default()), ids };
+        watch.model.to_device(watching(plain).autodiff())?;
+        for (index, parameter) in watch.model.parameters().into_iter().enumerate() {
             if let Some(held) = parameter.value().storage::<Held>() {
                 // A parameter that two modules share keeps the first name.
-                let _ = held.trace.set(Trace { log: log.clone(), origin: None, parameter: index });
+                let _ = held.trace.set(Trace { log: watch.log.clone(), origin: None, parameter: index });
             }
         }
-        Ok(Some(Self { device, log, ids }))
+        Ok(Some(watch))
+    }
+
+    /// The model on the watching device; after [`end`](Self::end), where it belongs.
+    pub(crate) fn model(&mut self) -> &mut M {
+        self.model
     }
 
     /// The forward pass is over.
@@ -322,10 +330,11 @@ impl Watch {
     }
 
     /// Moves the model back.
-    pub(crate) fn end(&self, model: &mut dyn Module) -> Result<Renamed> {
-        let watched = ids(model);
-        model.to_device(self.device)?;
-        let new = ids(model);
+    pub(crate) fn end(&mut self) -> Result<Renamed> {
+        let watched = ids(self.model);
+        self.model.to_device(self.device)?;
+        self.away = false;
+        let new = ids(self.model);
         let pairs = |old: &[Option<NodeId>]| -> Vec<(NodeId, NodeId)> {
             old.iter().zip(&new).filter_map(|(old, new)| (*old).zip(*new)).collect()
         };
@@ -391,6 +400,15 @@ impl Watch {
             times.push(1.0);
         }
         Ok(statistics)
+    }
+}
+
+impl<M: Module> Drop for Watch<'_, M> {
+    fn drop(&mut self) {
+        if self.away {
+            // The step has failed or panics already; that is what the caller is told.
+            let _ = self.model.to_device(self.device);
+        }
     }
 }
 

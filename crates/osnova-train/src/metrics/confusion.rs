@@ -1,9 +1,12 @@
 //! The confusion matrix and what follows from it.
 
 use super::check_lengths;
-use crate::{Result, TrainError};
+use crate::{Result, TrainError, text};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+
+/// The most characters of a class's name in a table.
+const NAME_WIDTH: usize = 32;
 
 /// How scores of single classes become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -260,8 +263,9 @@ impl ConfusionMatrix {
         table
     }
 
+    /// A class's name as it can stand in a table: what a file gave must neither break lines nor speak to the terminal.
     fn name(&self, names: &[String], class: usize) -> String {
-        names.get(class).cloned().unwrap_or_else(|| class.to_string())
+        names.get(class).map_or_else(|| class.to_string(), |name| text::shown(name, NAME_WIDTH))
     }
 }
 
@@ -294,6 +298,9 @@ impl TryFrom<Vec<Vec<u64>>> for ConfusionMatrix {
         let classes = rows.len();
         if classes == 0 || rows.iter().any(|row| row.len() != classes) {
             return Err("a confusion matrix is square and not empty".to_owned());
+        }
+        if rows.iter().flatten().try_fold(0u64, |sum, &count| sum.checked_add(count)).is_none() {
+            return Err("a confusion matrix counts no more than 2⁶⁴ samples".to_owned());
         }
         Ok(Self { classes, counts: rows.concat() })
     }

@@ -35,12 +35,19 @@ impl RegressionScores {
     /// Nothing yet, of samples with `outputs` numbers each.
     ///
     /// # Errors
-    /// There are no outputs.
+    /// There are no outputs, or more than memory holds.
     pub fn new(outputs: usize) -> Result<Self> {
+        let operation = "RegressionScores";
         if outputs == 0 {
-            return Err(TrainError::argument("RegressionScores", "samples have 0 outputs", "Give at least 1"));
+            return Err(TrainError::argument(operation, "samples have 0 outputs", "Give at least 1"));
         }
-        Ok(Self { columns: vec![Column::default(); outputs], samples: 0 })
+        let mut columns = Vec::new();
+        columns.try_reserve_exact(outputs).map_err(|_| {
+            let problem = format!("the scores of {outputs} outputs do not fit in memory");
+            TrainError::argument(operation, problem, "Give as many as a sample has target numbers")
+        })?;
+        columns.resize(outputs, Column::default());
+        Ok(Self { columns, samples: 0 })
     }
 
     /// Takes more samples: both slices row-major `[samples, outputs]`.

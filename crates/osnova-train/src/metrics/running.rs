@@ -27,8 +27,12 @@ impl RunningMean {
         Self { sum, weight }
     }
 
-    /// Adds `value` as often as `weight` says.
+    /// Adds `value` as often as `weight` says; with weight 0 not at all, whatever the value.
     pub fn add(&mut self, value: f64, weight: f64) {
+        if weight == 0.0 {
+            // 0 · ∞ would make NaN of what does not count.
+            return;
+        }
         self.sum += value * weight;
         self.weight += weight;
     }
@@ -46,5 +50,20 @@ impl RunningMean {
     /// The sum of the weights.
     pub fn weight(&self) -> f64 {
         self.weight
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_weight_does_not_count() {
+        let mut mean = RunningMean::new();
+        mean.add(f64::INFINITY, 0.0);
+        assert_eq!(mean.mean(), None);
+        mean.add(2.0, 1.0);
+        mean.add(f64::NAN, 0.0);
+        assert_eq!(mean.mean(), Some(2.0));
     }
 }
