@@ -1,5 +1,7 @@
-//! What can go wrong with data, by cause. Every message says where (file, row, column, byte) and what would mend it.
+//! What can go wrong with data, by cause. Every message says where (file, row, column, byte) and what would mend it, on
+//! one line that fits a screen, whatever the file or the caller put into it.
 
+use crate::text::OneLine;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +14,7 @@ pub type Result<T, E = DataError> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum DataError {
     /// A file could not be opened or read, or its gzip stream is damaged.
-    #[error("{}: {source}. {advice}", file.display())]
+    #[error("{}: {}. {}", Shown(file), OneLine(&source.to_string(), LONGEST), OneLine(advice, LONGEST))]
     Io {
         /// The file.
         file: PathBuf,
@@ -22,7 +24,10 @@ pub enum DataError {
         advice: String,
     },
     /// A table (CSV) is malformed or holds a cell that cannot be used.
-    #[error("{}{}: {problem}. {advice}", file.display(), Place { row: *row, column: column.as_deref() })]
+    #[error(
+        "{}{}: {}. {}", Shown(file), Place { row: *row, column: column.as_deref() }, OneLine(problem, LONGEST),
+        OneLine(advice, LONGEST)
+    )]
     Table {
         /// The file.
         file: PathBuf,
@@ -36,7 +41,7 @@ pub enum DataError {
         advice: String,
     },
     /// A binary file (IDX) is malformed.
-    #[error("{}, byte {offset}: {problem}. {advice}", file.display())]
+    #[error("{}, byte {offset}: {}. {}", Shown(file), OneLine(problem, LONGEST), OneLine(advice, LONGEST))]
     Format {
         /// The file.
         file: PathBuf,
@@ -50,12 +55,13 @@ pub enum DataError {
     /// A file declares or holds more than the reader's limit allows.
     #[error(
         "{}: it needs {} bytes of memory, the limit is {limit}. \
-         If the file is trusted, raise the limit with `max_bytes`", file.display(), Count(*bytes)
+         If the file is trusted, raise the limit with `max_bytes`", Shown(file), Count(*bytes)
     )]
     TooLarge {
         /// The file.
         file: PathBuf,
-        /// The bytes its header declares; `None` if the number does not even fit in 64 bits.
+        /// The bytes that its header declares, or that it was found to need at least; `None` if the number does not even
+        /// fit in 64 bits.
         bytes: Option<u64>,
         /// The reader's limit in bytes.
         limit: u64,
@@ -63,7 +69,8 @@ pub enum DataError {
     /// Two files that belong together hold different numbers of samples.
     #[error(
         "{} holds {count} samples, but {} holds {other_count}. Both files must come from the same release of the data set",
-        file.display(), other.display()
+        Shown(file),
+        Shown(other)
     )]
     CountsDisagree {
         /// The one file.
@@ -76,7 +83,7 @@ pub enum DataError {
         other_count: usize,
     },
     /// An argument does not fit the data: a size, a fraction, an index, a number of folds.
-    #[error("{operation}: {problem}. {advice}")]
+    #[error("{operation}: {}. {}", OneLine(problem, LONGEST), OneLine(advice, LONGEST))]
     Argument {
         /// The function that was called.
         operation: &'static str,
@@ -85,9 +92,23 @@ pub enum DataError {
         /// What would mend it.
         advice: String,
     },
-    /// A worker thread of a data loader panicked in the data set's code.
+    /// There is no memory for what a file or a caller asks for.
     #[error(
-        "DataLoader: a worker panicked while reading batch {batch}: {message}. Mend the data set's `read_…` methods"
+        "{operation}: out of memory: {} would take {} bytes. Use fewer or smaller samples",
+        OneLine(what, LONGEST), Count(*bytes)
+    )]
+    OutOfMemory {
+        /// The function that was called.
+        operation: &'static str,
+        /// What the memory was for.
+        what: String,
+        /// How much it was; `None` if the number does not even fit in 64 bits.
+        bytes: Option<u64>,
+    },
+    /// A data set's code panicked while a data loader read a batch, on a worker thread or the caller's.
+    #[error(
+        "DataLoader: the data set panicked while batch {batch} was read: {}. Mend its `read_…` methods",
+        OneLine(message, LONGEST)
     )]
     Worker {
         /// The batch's number in the epoch.
@@ -121,6 +142,22 @@ impl DataError {
     }
 }
 
+/// The most characters of a problem or an advice; a message of four such parts still fits a screen.
+const LONGEST: usize = 400;
+
+/// A path; of a very long one the end, which says most.
+struct Shown<'a>(&'a Path);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.0.to_string_lossy();
+        match path.char_indices().rev().nth(LONGEST - 1) {
+            Some((start, _)) if start > 0 => write!(f, "…{}", OneLine(&path[start..], LONGEST)),
+            _ => write!(f, "{}", OneLine(&path, LONGEST)),
+        }
+    }
+}
+
 struct Place<'a> {
     row: Option<u64>,
     column: Option<&'a str>,
@@ -132,7 +169,7 @@ impl fmt::Display for Place<'_> {
             write!(f, ", row {row}")?;
         }
         if let Some(column) = self.column {
-            write!(f, ", column {column}")?;
+            write!(f, ", column {}", OneLine(column, LONGEST))?;
         }
         Ok(())
     }
@@ -145,6 +182,41 @@ impl fmt::Display for Count {
         match self.0 {
             Some(bytes) => write!(f, "{bytes}"),
             None => f.write_str("more than 2^64"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_fit_a_screen_and_forge_nothing() {
+        let (long, hostile) = ("x".repeat(1_000_000), "a\n\u{1b}[31mERROR: all is lost\r".to_owned());
+        for text in [long, hostile] {
+            let (file, advice) = (PathBuf::from(&text), text.clone());
+            let io = io::Error::other(text.clone());
+            let errors = [
+                DataError::Io { file: file.clone(), source: io, advice: advice.clone() },
+                DataError::Table {
+                    file: file.clone(),
+                    row: Some(3),
+                    column: Some(text.clone().into()),
+                    problem: text.clone(),
+                    advice: advice.clone(),
+                },
+                DataError::Format { file: file.clone(), offset: 7, problem: text.clone(), advice: advice.clone() },
+                DataError::TooLarge { file: file.clone(), bytes: Some(1), limit: 1 },
+                DataError::CountsDisagree { file: file.clone(), count: 1, other: file, other_count: 2 },
+                DataError::argument("test", text.clone(), advice),
+                DataError::OutOfMemory { operation: "test", what: text.clone(), bytes: None },
+                DataError::Worker { batch: 1, message: text },
+            ];
+            for error in errors {
+                let message = error.to_string();
+                assert!(message.chars().count() < 1900, "{} characters", message.chars().count());
+                assert!(!message.contains(char::is_control), "{message:?}");
+            }
         }
     }
 }

@@ -118,7 +118,7 @@ impl KFold {
     fn plans(&self, operation: &'static str, samples: usize, repetition: u64) -> Result<Vec<Plan>> {
         check_folds(operation, self.folds, samples, "samples")?;
         let order = match self.shuffle {
-            Some(seed) => permutation(samples, seed, Purpose::Folds, repetition),
+            Some(seed) => permutation(operation, samples, seed, Purpose::Folds, repetition)?,
             None => (0..samples).collect(),
         };
         let (size, larger) = (samples / self.folds, samples % self.folds);

@@ -45,12 +45,14 @@ mod error;
 mod folds;
 mod idx;
 mod loader;
+mod memory;
 mod mnist;
 pub mod preprocess;
 mod random;
 mod sealed;
 mod source;
 mod split;
+mod text;
 
 pub use csv_reader::{Column, CsvReader, MissingValues};
 pub use dataset::{ArrayDataset, Dataset, ImageDataset, Subset, TargetKind};

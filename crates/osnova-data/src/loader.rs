@@ -1,14 +1,20 @@
 //! Batches of a data set, epoch by epoch: shuffled, prefetched by worker threads, resumable in the middle of an epoch.
 
-use crate::random::{Purpose, permutation};
-use crate::{DataError, Dataset, Result, TargetKind};
-use osnova_tensor::{Device, Tensor};
+mod batch;
+mod plan;
+mod pool;
+
+pub use batch::{Batch, BatchTargets, TensorBatch};
+
+use crate::{DataError, Dataset, Result};
+use osnova_tensor::Device;
+use plan::{Plan, caught};
+use pool::Pool;
 use serde::{Deserialize, Serialize};
-use std::any::Any;
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
+
+/// No more threads than this read ahead, whatever is asked for: more would only wait for each other.
+const MOST_WORKERS: usize = 256;
 
 /// Where a loader stands. Saved in a checkpoint and [restored](DataLoader::restore), the loader goes on with exactly the
 /// batches it would have given.
@@ -24,96 +30,6 @@ pub struct LoaderState {
     pub batch_size: usize,
     /// The number of samples of the data set.
     pub samples: usize,
-}
-
-/// The targets of a batch.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum BatchTargets {
-    /// The data set has none.
-    None,
-    /// One class index a sample.
-    Classes(Vec<i64>),
-    /// `width` numbers a sample, row-major.
-    Values {
-        /// The numbers.
-        values: Vec<f32>,
-        /// How many a sample.
-        width: usize,
-    },
-}
-
-/// Some samples, in host memory.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Batch {
-    /// The samples' positions in the data set.
-    pub indices: Vec<usize>,
-    /// The features, row-major: `[samples, …feature_shape]`.
-    pub features: Vec<f32>,
-    /// The shape of one sample's features.
-    pub feature_shape: Vec<usize>,
-    /// The targets.
-    pub targets: BatchTargets,
-    /// The loader's state once this batch has been used: save it after the optimizer's step.
-    pub resume: LoaderState,
-}
-
-impl Batch {
-    /// The number of samples.
-    pub fn len(&self) -> usize {
-        self.indices.len()
-    }
-
-    /// Whether there is no sample.
-    pub fn is_empty(&self) -> bool {
-        self.indices.is_empty()
-    }
-
-    /// The batch as tensors on `device`. The host arrays are handed over, not copied, where the device allows it.
-    ///
-    /// # Errors
-    /// The device has no memory left.
-    pub fn into_tensors(self, device: Device) -> Result<TensorBatch> {
-        let samples = self.indices.len();
-        let shape: Vec<usize> = std::iter::once(samples).chain(self.feature_shape).collect();
-        let features = Tensor::from_vec(self.features, shape.as_slice(), device)?;
-        let targets = match self.targets {
-            BatchTargets::None => None,
-            BatchTargets::Classes(classes) => Some(Tensor::from_vec(classes, [samples], device)?),
-            BatchTargets::Values { values, width } => Some(Tensor::from_vec(values, [samples, width], device)?),
-        };
-        Ok(TensorBatch { indices: self.indices, features, targets, resume: self.resume })
-    }
-}
-
-/// Some samples, on a device.
-#[derive(Clone, Debug)]
-pub struct TensorBatch {
-    /// The samples' positions in the data set.
-    pub indices: Vec<usize>,
-    /// The features, `f32` of shape `[samples, …feature_shape]`.
-    pub features: Tensor,
-    /// The targets: class indices, `i64` of shape `[samples]`; or numbers, `f32` of shape `[samples, width]` (also for one
-    /// number a sample, so that they meet the output of a linear layer without broadcasting); or none.
-    pub targets: Option<Tensor>,
-    /// The loader's state once this batch has been used.
-    pub resume: LoaderState,
-}
-
-impl TensorBatch {
-    /// The targets of a data set that has them.
-    ///
-    /// # Errors
-    /// The data set has none.
-    pub fn targets(&self) -> Result<&Tensor> {
-        self.targets.as_ref().ok_or_else(|| {
-            DataError::argument(
-                "TensorBatch::targets",
-                "the data set has no targets",
-                "Read the data with a target column, or use the features alone",
-            )
-        })
-    }
 }
 
 /// Delivers a data set in batches.
@@ -178,13 +94,14 @@ impl DataLoader {
         self
     }
 
-    /// Reads ahead on this many threads. 0, the default, reads on the caller's thread: best for data in memory.
+    /// Reads ahead on this many threads, at most 256. 0, the default, reads on the caller's thread: best for data in
+    /// memory.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self
     }
 
-    /// How many batches each worker may be ahead, at least 1; by default 2.
+    /// How many batches each worker may be ahead, at least 1; by default 2. Memory holds that many batches.
     pub fn prefetch(mut self, batches: usize) -> Self {
         self.prefetch = batches.max(1);
         self
@@ -219,7 +136,8 @@ impl DataLoader {
     /// Goes to where `state` was saved. The shuffle's seed is taken over too.
     ///
     /// # Errors
-    /// The state belongs to another batch size or another number of samples.
+    /// The state belongs to another batch size or another number of samples, or stands at an epoch that no other can
+    /// follow.
     pub fn restore(&mut self, state: LoaderState) -> Result<()> {
         let have = (self.batch_size, self.data.len());
         if (state.batch_size, state.samples) != have || state.next_batch > self.batch_count() {
@@ -230,6 +148,13 @@ impl DataLoader {
                     state.next_batch, state.samples, state.batch_size, have.1, have.0
                 ),
                 "Resume with the same data set and batch size, or start a new epoch",
+            ));
+        }
+        if state.epoch == u64::MAX {
+            return Err(DataError::argument(
+                "DataLoader::restore",
+                format!("the state is at epoch {}, after which none can be counted", state.epoch),
+                "The state is damaged: take an older one",
             ));
         }
         (self.seed, self.epoch, self.next_batch) = (state.seed, state.epoch, state.next_batch);
@@ -243,22 +168,22 @@ impl DataLoader {
 
     /// The batches from where the loader stands to the end of the epoch; after the last one the loader stands at the start
     /// of the next epoch. Breaking off leaves it after the last batch delivered, wherever the workers were.
+    ///
+    /// An error is the last item, and leaves the loader before the batch that failed: an unreadable sample, a panic in the
+    /// data set's code, a batch or an order of samples for which there is no memory.
     pub fn batches(&mut self) -> Batches<'_> {
-        let count = self.batch_count();
-        let plan = Arc::new(Plan {
-            data: self.data.clone(),
-            order: self.seed.map(|seed| permutation(self.data.len(), seed, Purpose::Loader, self.epoch)),
-            batch_size: self.batch_size,
-            count,
-            start: self.state(),
-        });
-        let left = count - self.next_batch;
-        let workers = self.workers.min(left);
-        let pool = (workers > 0).then(|| Pool::start(&plan, self.next_batch, workers, workers * self.prefetch));
+        let plan = match caught(self.next_batch, || Plan::new(self)) {
+            Ok(plan) => Arc::new(plan),
+            Err(failure) => return Batches { loader: self, failure: Some(failure), left: 0, work: None },
+        };
+        let left = plan.count.saturating_sub(self.next_batch);
+        let workers = self.workers.min(left).min(MOST_WORKERS);
+        let ahead = workers.saturating_mul(self.prefetch);
+        let pool = (workers > 0).then(|| Pool::start(&plan, self.next_batch, workers, ahead));
         if left == 0 {
-            self.start_epoch(self.epoch + 1);
+            self.start_epoch(self.epoch.saturating_add(1));
         }
-        Batches { loader: self, plan, left, pool }
+        Batches { loader: self, failure: None, left, work: Some(Work { plan, pool }) }
     }
 
     /// [`batches`](Self::batches) as tensors on `device`.
@@ -267,165 +192,18 @@ impl DataLoader {
     }
 }
 
-/// One epoch: everything a worker needs to make any batch of it.
-struct Plan {
-    data: Arc<dyn Dataset>,
-    order: Option<Vec<usize>>,
-    batch_size: usize,
-    count: usize,
-    start: LoaderState,
-}
-
-impl Plan {
-    fn make(&self, number: usize) -> Result<Batch> {
-        let first = number * self.batch_size;
-        let last = (first + self.batch_size).min(self.data.len());
-        let indices: Vec<usize> = match &self.order {
-            Some(order) => order[first..last].to_vec(),
-            None => (first..last).collect(),
-        };
-        let width = self.data.feature_count();
-        let mut features = vec![0.0; indices.len() * width];
-        for (&index, row) in indices.iter().zip(features.chunks_exact_mut(width.max(1))) {
-            self.data.read_features(index, row)?;
-        }
-        let targets = match self.data.target_kind() {
-            TargetKind::None => BatchTargets::None,
-            TargetKind::Class { .. } => {
-                let classes = indices.iter().map(|&index| self.data.read_class(index));
-                BatchTargets::Classes(classes.collect::<Result<_>>()?)
-            }
-            TargetKind::Values { width } => {
-                let mut values = vec![0.0; indices.len() * width];
-                for (&index, row) in indices.iter().zip(values.chunks_exact_mut(width.max(1))) {
-                    self.data.read_values(index, row)?;
-                }
-                BatchTargets::Values { values, width }
-            }
-        };
-        let resume = match number + 1 {
-            next if next == self.count => LoaderState { epoch: self.start.epoch + 1, next_batch: 0, ..self.start },
-            next => LoaderState { next_batch: next, ..self.start },
-        };
-        Ok(Batch { indices, features, feature_shape: self.data.feature_shape().to_vec(), targets, resume })
-    }
-
-    /// [`make`](Self::make), with a panic of the data set's code as an error.
-    fn try_make(&self, number: usize) -> Result<Batch> {
-        catch_unwind(AssertUnwindSafe(|| self.make(number)))
-            .unwrap_or_else(|panic| Err(DataError::Worker { batch: number, message: panic_message(&*panic) }))
-    }
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
-        (Some(message), _) => (*message).to_owned(),
-        (_, Some(message)) => message.clone(),
-        _ => "no message".to_owned(),
-    }
-}
-
-/// Worker threads that make batches ahead of the consumer, who takes them in order.
-struct Pool {
-    shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-struct Shared {
-    queue: Mutex<Queue>,
-    changed: Condvar,
-}
-
-struct Queue {
-    /// The next batch nobody works on.
-    next_claim: usize,
-    /// The next batch the consumer wants.
-    next_take: usize,
-    done: BTreeMap<usize, Result<Batch>>,
-    stop: bool,
-}
-
-impl Shared {
-    /// A panic cannot happen while the lock is held, so a poisoned lock still guards a sound queue.
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'a>(&self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
-        self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn work(&self, plan: &Plan, ahead: usize) {
-        let mut queue = self.lock();
-        loop {
-            if queue.stop || queue.next_claim == plan.count {
-                return;
-            }
-            if queue.next_claim >= queue.next_take + ahead {
-                queue = self.wait(queue);
-                continue;
-            }
-            let number = queue.next_claim;
-            queue.next_claim += 1;
-            drop(queue);
-            let batch = plan.try_make(number);
-            queue = self.lock();
-            queue.done.insert(number, batch);
-            self.changed.notify_all();
-        }
-    }
-}
-
-impl Pool {
-    fn start(plan: &Arc<Plan>, first: usize, workers: usize, ahead: usize) -> Self {
-        let queue = Queue { next_claim: first, next_take: first, done: BTreeMap::new(), stop: false };
-        let shared = Arc::new(Shared { queue: Mutex::new(queue), changed: Condvar::new() });
-        let mut threads = Vec::with_capacity(workers);
-        for worker in 0..workers {
-            let (shared, plan) = (shared.clone(), plan.clone());
-            let builder = std::thread::Builder::new().name(format!("data-loader-{worker}"));
-            // If the system gives no more threads, those there are do the work; without any, the consumer does.
-            if let Ok(thread) = builder.spawn(move || shared.work(&plan, ahead)) {
-                threads.push(thread);
-            }
-        }
-        Self { shared, threads }
-    }
-
-    fn take(&self, plan: &Plan) -> Result<Batch> {
-        let mut queue = self.shared.lock();
-        let number = queue.next_take;
-        queue.next_take += 1;
-        if self.threads.is_empty() {
-            drop(queue);
-            return plan.try_make(number);
-        }
-        self.shared.changed.notify_all();
-        loop {
-            if let Some(batch) = queue.done.remove(&number) {
-                return batch;
-            }
-            queue = self.shared.wait(queue);
-        }
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        self.shared.lock().stop = true;
-        self.shared.changed.notify_all();
-        for thread in self.threads.drain(..) {
-            // The worker's panics are caught; nothing is lost with this result.
-            let _ = thread.join();
-        }
-    }
-}
-
 /// The batches of (the rest of) an epoch, in host memory: see [`DataLoader::batches`].
 pub struct Batches<'a> {
     loader: &'a mut DataLoader,
-    plan: Arc<Plan>,
+    /// Why there is no batch at all.
+    failure: Option<DataError>,
     left: usize,
+    work: Option<Work>,
+}
+
+/// Where batches come from: from the pool if there is one, else they are made when they are asked for.
+struct Work {
+    plan: Arc<Plan>,
     pool: Option<Pool>,
 }
 
@@ -440,12 +218,13 @@ impl Iterator for Batches<'_> {
     type Item = Result<Batch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.left == 0 {
-            return None;
+        if let Some(failure) = self.failure.take() {
+            return Some(Err(failure));
         }
-        let batch = match &self.pool {
-            Some(pool) => pool.take(&self.plan),
-            None => self.plan.make(self.plan.count - self.left),
+        let work = self.work.as_ref().filter(|_| self.left > 0)?;
+        let batch = match &work.pool {
+            Some(pool) => pool.take(&work.plan),
+            None => work.plan.try_make(work.plan.count - self.left),
         };
         self.left -= 1;
         match &batch {
@@ -454,13 +233,14 @@ impl Iterator for Batches<'_> {
             Err(_) => self.left = 0,
         }
         if self.left == 0 {
-            self.pool = None;
+            self.work = None;
         }
         Some(batch)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left.min(1), Some(self.left))
+        let left = self.left + usize::from(self.failure.is_some());
+        (left.min(1), Some(left))
     }
 }
 

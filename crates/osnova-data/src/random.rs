@@ -1,5 +1,6 @@
 //! Counter-based randomness: a shuffle is a pure function of (seed, purpose, epoch), so it is the same everywhere.
 
+use crate::{Result, memory};
 use osnova_tensor::random::philox;
 
 /// What a random stream is for: the same seed gives unrelated streams to different purposes.
@@ -31,16 +32,26 @@ pub(crate) fn shuffle<T>(values: &mut [T], seed: u64, purpose: Purpose, epoch: u
     }
 }
 
-/// A random order of `0..count`.
-pub(crate) fn permutation(count: usize, seed: u64, purpose: Purpose, epoch: u64) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..count).collect();
+/// A random order of `0..count`, for `operation`. Fails if there is no memory for it.
+pub(crate) fn permutation(
+    operation: &'static str,
+    count: usize,
+    seed: u64,
+    purpose: Purpose,
+    epoch: u64,
+) -> Result<Vec<usize>> {
+    let mut order = memory::indices(operation, count)?;
     shuffle(&mut order, seed, purpose, epoch);
-    order
+    Ok(order)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn permutation(count: usize, seed: u64, purpose: Purpose, epoch: u64) -> Vec<usize> {
+        super::permutation("test", count, seed, purpose, epoch).unwrap()
+    }
 
     #[test]
     fn orders_never_change() {

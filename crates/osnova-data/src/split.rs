@@ -3,7 +3,7 @@
 //! A split consumes the data set, and what it returns does not lead back to the whole: see [`SealedTest`].
 
 use crate::random::{Purpose, permutation, shuffle};
-use crate::{DataError, Dataset, Result, SealedTest, Subset};
+use crate::{DataError, Dataset, Result, SealedTest, Subset, memory};
 use std::sync::Arc;
 
 /// How large a part is.
@@ -111,8 +111,8 @@ impl SplitOptions {
             Err(DataError::argument(operation, problem, "Give one a sample"))
         };
         match &self.strategy {
-            Strategy::Shuffled => Ok(cut(permutation(samples, seed, Purpose::Split, 0), sizes)),
-            Strategy::InOrder => Ok(cut((0..samples).collect(), sizes)),
+            Strategy::Shuffled => cut(operation, permutation(operation, samples, seed, Purpose::Split, 0)?, sizes),
+            Strategy::InOrder => cut(operation, memory::indices(operation, samples)?, sizes),
             Strategy::Stratified => stratify(operation, &data.classes()?, sizes, seed),
             Strategy::Grouped(groups) => {
                 one_each("groups", groups.len())?;
@@ -124,18 +124,23 @@ impl SplitOptions {
                     let problem = format!("the time of sample {sample} is NaN");
                     return Err(DataError::argument(operation, problem, "Give every sample a time"));
                 }
-                let mut order: Vec<usize> = (0..samples).collect();
+                let mut order = memory::indices(operation, samples)?;
                 order.sort_by(|&left, &right| times[left].total_cmp(&times[right]));
-                Ok(cut(order, sizes))
+                cut(operation, order, sizes)
             }
         }
     }
 }
 
 /// Consecutive pieces of `order`.
-fn cut(order: Vec<usize>, sizes: &[usize]) -> Vec<Vec<usize>> {
+fn cut(operation: &'static str, order: Vec<usize>, sizes: &[usize]) -> Result<Vec<Vec<usize>>> {
     let mut rest = order.into_iter();
-    sizes.iter().map(|&size| rest.by_ref().take(size).collect()).collect()
+    let part = |&size: &usize| {
+        let mut part = memory::room(operation, "the indices of a part", Some(size))?;
+        part.extend(rest.by_ref().take(size));
+        Ok(part)
+    };
+    sizes.iter().map(part).collect()
 }
 
 /// Samples by class, classes in ascending order.
@@ -380,7 +385,7 @@ fn three_sizes(operation: &'static str, samples: usize, fractions: [f64; 3]) -> 
     let mut order = [2, 1, 0];
     order.sort_by(|&left, &right| (exact[right] - sizes[right] as f64).total_cmp(&(exact[left] - sizes[left] as f64)));
     for part in order {
-        if sizes.iter().sum::<usize>() < samples {
+        if sizes.iter().fold(0, |sum: usize, &size| sum.saturating_add(size)) < samples {
             sizes[part] += 1;
         }
     }

@@ -3,9 +3,10 @@
 
 use osnova_data::*;
 use proptest::prelude::*;
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 /// Samples that know their own index.
@@ -140,8 +141,8 @@ fn an_unreadable_sample_ends_the_epoch_with_its_error_and_skips_nothing() {
 }
 
 #[test]
-fn a_panic_in_a_worker_is_an_error_not_a_hang() {
-    for workers in [1, 3] {
+fn a_panic_is_an_error_not_a_hang_with_and_without_workers() {
+    for workers in [0, 1, 3] {
         let mut loader = DataLoader::new(Difficult::new(20, 999, 11), 4).unwrap().workers(workers);
         match loader.batches().last().unwrap().unwrap_err() {
             DataError::Worker { batch: 2, message } => assert_eq!(message, "sample 11 is cursed"),
@@ -163,6 +164,231 @@ fn workers_stay_within_their_lead_and_stop_when_dropped() {
     assert!(count <= 1 + 6, "{count} samples were read for one that was used");
     assert_eq!(loader.state().next_batch, 1);
     assert_eq!(Arc::strong_count(loader.dataset()), 1, "no worker is left");
+}
+
+#[test]
+fn any_lead_and_any_number_of_workers_deliver_the_epoch() {
+    let alone = epoch(&mut DataLoader::new(numbered(60), 4).unwrap().shuffle(3));
+    for workers in [1, 2, 3, usize::MAX] {
+        for prefetch in [0, 1, usize::MAX / 2, usize::MAX] {
+            let mut loader = DataLoader::new(numbered(60), 4).unwrap().shuffle(3).workers(workers).prefetch(prefetch);
+            assert_eq!(epoch(&mut loader), alone, "{workers} workers, {prefetch} batches ahead");
+            // In the middle of an epoch the counters do not start at zero.
+            loader.batches().next().unwrap().unwrap();
+            assert_eq!(loader.batches().count(), 14);
+        }
+    }
+}
+
+/// Notes which threads read it.
+#[derive(Debug, Default)]
+struct Watched(Arc<Mutex<HashSet<ThreadId>>>);
+
+impl Dataset for Watched {
+    fn len(&self) -> usize {
+        5000
+    }
+
+    fn feature_shape(&self) -> &[usize] {
+        &[1]
+    }
+
+    fn target_kind(&self) -> TargetKind {
+        TargetKind::None
+    }
+
+    fn read_features(&self, _: usize, _: &mut [f32]) -> Result<()> {
+        self.0.lock().unwrap().insert(std::thread::current().id());
+        // Long enough that every thread gets a batch.
+        std::thread::sleep(Duration::from_micros(500));
+        Ok(())
+    }
+}
+
+#[test]
+fn no_more_threads_than_documented_are_started() {
+    let data = Watched::default();
+    let threads = data.0.clone();
+    let mut loader = DataLoader::new(data, 1).unwrap().workers(usize::MAX).prefetch(2);
+    assert_eq!(epoch(&mut loader).len(), 5000);
+    let threads = threads.lock().unwrap().len();
+    assert!((1..=256).contains(&threads), "{threads} threads");
+}
+
+/// Claims to be of any size.
+#[derive(Clone, Copy, Debug)]
+struct Boundless {
+    samples: usize,
+    shape: &'static [usize],
+    target: TargetKind,
+}
+
+impl Dataset for Boundless {
+    fn len(&self) -> usize {
+        self.samples
+    }
+
+    fn feature_shape(&self) -> &[usize] {
+        self.shape
+    }
+
+    fn target_kind(&self) -> TargetKind {
+        self.target
+    }
+
+    fn read_features(&self, _: usize, output: &mut [f32]) -> Result<()> {
+        output.fill(1.0);
+        Ok(())
+    }
+
+    fn read_class(&self, _: usize) -> Result<i64> {
+        Ok(0)
+    }
+
+    fn read_values(&self, _: usize, output: &mut [f32]) -> Result<()> {
+        output.fill(1.0);
+        Ok(())
+    }
+}
+
+#[test]
+fn sizes_that_no_memory_holds_are_errors_everywhere() {
+    let (max, class) = (usize::MAX, TargetKind::Class { count: 1 });
+    let wide = |shape| Boundless { samples: 10, shape, target: class };
+    let long = |target| Boundless { samples: max, shape: &[1], target };
+    let refused =
+        |error: DataError, what: &str| assert!(matches!(error, DataError::OutOfMemory { .. }), "{what}: {error}");
+    for data in [wide(&[usize::MAX, 3]), wide(&[usize::MAX]), wide(&[1 << 40, 1 << 20]), wide(&[1 << 50])] {
+        for workers in [0, 2] {
+            let mut loader = DataLoader::new(data, 4).unwrap().workers(workers);
+            let results: Vec<_> = loader.batches().collect();
+            assert_eq!((results.len(), loader.state().next_batch), (1, 0));
+            refused(results.into_iter().next().unwrap().unwrap_err(), "loader");
+        }
+        refused(ArrayDataset::from_dataset(&data).unwrap_err(), "from_dataset");
+        refused(StandardScaler::new().fit(&data).unwrap_err(), "StandardScaler");
+        refused(MinMaxScaler::new().fit(&data).unwrap_err(), "MinMaxScaler");
+        refused(OneHotEncoder::new().fit(&data).unwrap_err(), "OneHotEncoder");
+        refused(SimpleImputer::new().fit(&data).unwrap_err(), "SimpleImputer");
+        refused(Pipeline::new().then(SimpleImputer::new()).fit(&data).unwrap_err(), "Pipeline");
+    }
+    let values = Boundless { samples: 10, shape: &[1], target: TargetKind::Values { width: max } };
+    refused(DataLoader::new(values, 4).unwrap().batches().next().unwrap().unwrap_err(), "wide targets");
+    refused(ArrayDataset::from_dataset(&values).unwrap_err(), "wide targets");
+    for mut loader in [
+        DataLoader::new(long(class), 4).unwrap().shuffle(0),
+        DataLoader::new(long(class), max).unwrap(),
+        DataLoader::new(long(class), max / 2 + 1).unwrap().workers(1),
+    ] {
+        refused(loader.batches().next().unwrap().unwrap_err(), "long");
+        assert_eq!(loader.state().next_batch, 0);
+    }
+    refused(long(class).classes().unwrap_err(), "classes");
+    refused(ArrayDataset::from_dataset(&long(class)).unwrap_err(), "from_dataset");
+    for options in [SplitOptions::shuffled(0), SplitOptions::in_order(), SplitOptions::stratified(0)] {
+        refused(train_test_split(long(class), 0.5, &options).unwrap_err(), "train_test_split");
+        refused(train_test_split(long(class), 5_usize, &options).unwrap_err(), "train_test_split");
+        let three = train_validation_test_split(long(class), [0.6, 0.2, 0.2], &options);
+        refused(three.unwrap_err(), "train_validation_test_split");
+    }
+    // Without a shuffle nothing of the data set's length is held.
+    assert_eq!(DataLoader::new(long(class), 4).unwrap().batches().take(3).filter(Result::is_ok).count(), 3);
+    let mut end = DataLoader::new(long(class), 4).unwrap();
+    end.restore(LoaderState { next_batch: end.batch_count() - 1, ..end.state() }).unwrap();
+    assert_eq!(epoch(&mut end)[0].indices, [max - 3, max - 2, max - 1]);
+}
+
+#[test]
+fn epochs_are_counted_to_their_end() {
+    let mut loader = DataLoader::new(numbered(8), 4).unwrap().shuffle(1);
+    let last = LoaderState { epoch: u64::MAX, ..loader.state() };
+    assert!(loader.restore(last).unwrap_err().to_string().contains("after which none can be counted"));
+    assert_eq!(loader.state().epoch, 0, "a refused state changes nothing");
+    loader.restore(LoaderState { epoch: u64::MAX - 1, next_batch: 2, ..last }).unwrap();
+    assert_eq!((epoch(&mut loader).len(), loader.state().epoch), (0, u64::MAX));
+    loader.start_epoch(u64::MAX);
+    assert_eq!((epoch(&mut loader).len(), loader.state().epoch), (2, u64::MAX));
+    // A batch number of which the product with the batch size does not fit in a word.
+    let beyond = LoaderState { next_batch: usize::MAX, ..DataLoader::new(numbered(8), 4).unwrap().state() };
+    assert!(DataLoader::new(numbered(8), 4).unwrap().restore(beyond).is_err());
+}
+
+/// Panics with something that panics again when it is dropped.
+#[derive(Debug)]
+struct Spiteful;
+
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("and once more");
+    }
+}
+
+impl Dataset for Spiteful {
+    fn len(&self) -> usize {
+        8
+    }
+
+    fn feature_shape(&self) -> &[usize] {
+        &[1]
+    }
+
+    fn target_kind(&self) -> TargetKind {
+        TargetKind::None
+    }
+
+    fn read_features(&self, _: usize, _: &mut [f32]) -> Result<()> {
+        std::panic::panic_any(Bomb)
+    }
+}
+
+#[test]
+fn a_panic_that_panics_again_is_an_error_too() {
+    for workers in [0, 1, 3] {
+        let mut loader = DataLoader::new(Spiteful, 4).unwrap().workers(workers);
+        let error = loader.batches().next().unwrap().unwrap_err();
+        assert!(matches!(error, DataError::Worker { batch: 0, .. }), "{error}");
+    }
+}
+
+/// Changes its length, or cannot even say it.
+#[derive(Debug)]
+struct Fickle(Arc<AtomicUsize>);
+
+impl Dataset for Fickle {
+    fn len(&self) -> usize {
+        match self.0.load(Ordering::Relaxed) {
+            usize::MAX => panic!("the database is gone"),
+            length => length,
+        }
+    }
+
+    fn feature_shape(&self) -> &[usize] {
+        &[1]
+    }
+
+    fn target_kind(&self) -> TargetKind {
+        TargetKind::None
+    }
+
+    fn read_features(&self, _: usize, _: &mut [f32]) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_data_set_that_shrinks_or_fails_to_tell_its_length_is_survived() {
+    let length = Arc::new(AtomicUsize::new(40));
+    let mut loader = DataLoader::new(Fickle(length.clone()), 4).unwrap().shuffle(0);
+    assert_eq!(loader.batches().take(5).count(), 5);
+    length.store(8, Ordering::Relaxed);
+    assert_eq!(loader.batches().count(), 0);
+    assert_eq!(loader.state().epoch, 1);
+    length.store(usize::MAX, Ordering::Relaxed);
+    let results: Vec<_> = loader.batches().collect();
+    assert_eq!(results.len(), 1);
+    assert!(results[0].as_ref().unwrap_err().to_string().contains("the database is gone"));
 }
 
 #[test]

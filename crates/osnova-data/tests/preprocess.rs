@@ -242,6 +242,147 @@ fn a_pipeline_is_its_steps_in_turn() {
     close(nothing.apply(&named).unwrap().features(), named.features());
 }
 
+#[test]
+fn large_offsets_and_tiny_scales_keep_their_statistics() {
+    // Whole numbers far from zero, exact in f32: the sums of their squares are not exact in any float.
+    let whole: Vec<i64> = (0..50_000i64).map(|index| 1_700_000_000 / 128 * 128 + index * index % 977 * 128).collect();
+    let data = ArrayDataset::unlabelled(whole.iter().map(|&value| value as f32).collect::<Vec<_>>(), [1]).unwrap();
+    let scaler = StandardScaler::new().fit(&data).unwrap();
+    let count = whole.len() as i128;
+    let sum: i128 = whole.iter().map(|&value| i128::from(value)).sum();
+    let squares: i128 = whole.iter().map(|&value| i128::from(value) * i128::from(value)).sum();
+    // n²·variance, exactly.
+    let variance = (count * squares - sum * sum) as f64 / (count * count) as f64;
+    assert!((scaler.variance()[0] / variance - 1.0).abs() < 1e-12, "{} {variance}", scaler.variance()[0]);
+    assert!((scaler.mean()[0] - sum as f64 / count as f64).abs() < 1e-6);
+    // Charges in coulomb: they vary, however small they are.
+    let tiny = [1.6e-19f32, 3.2e-19, 4.8e-19];
+    let data = ArrayDataset::unlabelled(tiny.to_vec(), [1]).unwrap();
+    close(&MinMaxScaler::new().fit(&data).unwrap().transform(&tiny).unwrap(), &[0.0, 0.5, 1.0]);
+    close(&StandardScaler::new().fit(&data).unwrap().transform(&tiny).unwrap(), &[-1.5f32.sqrt(), 0.0, 1.5f32.sqrt()]);
+}
+
+#[test]
+fn the_whole_range_of_f32_is_scaled_and_overflow_is_an_error() {
+    let ends = [f32::MIN, 0.0, f32::MAX];
+    let data = ArrayDataset::unlabelled(ends.to_vec(), [1]).unwrap();
+    let min_max = MinMaxScaler::new().feature_range(-1.0, 1.0).fit(&data).unwrap();
+    assert_eq!(min_max.transform(&ends).unwrap(), [-1.0, 0.0, 1.0]);
+    assert_eq!(min_max.inverse_transform(&[-1.0, 0.0, 1.0]).unwrap(), ends);
+    let standard = StandardScaler::new().fit(&data).unwrap();
+    close(&standard.transform(&ends).unwrap(), &[-1.5f32.sqrt(), 0.0, 1.5f32.sqrt()]);
+    let near = ArrayDataset::unlabelled(vec![0.0, 1e-30], [1]).unwrap();
+    let (standard, min_max) = (StandardScaler::new().fit(&near).unwrap(), MinMaxScaler::new().fit(&near).unwrap());
+    let wide = MinMaxScaler::new().fit(&data).unwrap();
+    for error in [
+        standard.transform(&[0.0, 1e20]).unwrap_err(),
+        min_max.transform(&[0.0, 1e20]).unwrap_err(),
+        wide.inverse_transform(&[0.0, 1e20]).unwrap_err(),
+        StandardScaler::new().fit(&data).unwrap().inverse_transform(&[0.0, 1e20]).unwrap_err(),
+    ] {
+        let error = error.to_string();
+        assert!(error.contains("sample 1, feature 0: 1") && error.contains("more than an f32 holds"), "{error}");
+    }
+    // What was infinite before stays so; what is clipped cannot overflow.
+    assert_eq!(standard.transform(&[f32::INFINITY]).unwrap(), [f32::INFINITY]);
+    assert!(
+        standard.transform(&[f32::NAN]).unwrap()[0].is_nan() && min_max.transform(&[f32::NAN]).unwrap()[0].is_nan()
+    );
+    let clipping = MinMaxScaler::new().clip(true).fit(&near).unwrap();
+    assert_eq!(clipping.transform(&[1e20, f32::NEG_INFINITY]).unwrap(), [1.0, 0.0]);
+}
+
+#[test]
+fn parameters_that_results_cannot_follow_are_refused() {
+    let data = ArrayDataset::unlabelled(vec![1.0, 2.0], [1]).unwrap();
+    // The last one is empty only as f32.
+    for (low, high) in [(-1e308, 1e308), (0.0, 1e39), (f64::NEG_INFINITY, 0.0), (2.0, 1.0), (1.0, 1.0 + 1e-12)] {
+        let error = MinMaxScaler::new().feature_range(low, high).fit(&data).unwrap_err();
+        assert!(error.to_string().contains("low < high"), "{error}");
+    }
+    for missing in [f32::INFINITY, f32::NEG_INFINITY] {
+        let error = SimpleImputer::new().missing_value(missing).fit(&data).unwrap_err();
+        assert!(error.to_string().contains("`missing_value` is"), "{error}");
+    }
+}
+
+#[test]
+fn rows_of_the_wrong_length_are_refused() {
+    let data = ArrayDataset::unlabelled(vec![0.0, 1.0, 2.0, f32::NAN], [2]).unwrap();
+    let filled = ArrayDataset::unlabelled(vec![0.0, 1.0, 2.0, 3.0], [2]).unwrap();
+    let imputer = SimpleImputer::new().add_indicator(true);
+    let transforms: [&dyn InverseTransform; 5] = [
+        &StandardScaler::new().fit(&data).unwrap(),
+        &MinMaxScaler::new().fit(&data).unwrap(),
+        &OneHotEncoder::new().fit(&filled).unwrap(),
+        &imputer.fit(&data).unwrap(),
+        &Pipeline::new().then(imputer).then(StandardScaler::new()).fit(&data).unwrap(),
+    ];
+    for transform in transforms {
+        let right = [transform.input_features(), transform.output_features()];
+        for wrong in [[0, 0], [right[0] - 1, right[1]], [right[0] + 1, right[1]], [right[0], right[1] - 1]] {
+            let error = transform.transform_row(&vec![0.0; wrong[0]], &mut vec![0.0; wrong[1]]).unwrap_err();
+            assert!(error.to_string().starts_with(transform.name()), "{error}");
+            let error = transform.inverse_transform_row(&vec![0.0; wrong[1]], &mut vec![0.0; wrong[0]]).unwrap_err();
+            assert!(error.to_string().contains("Give slices of one row"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_category_is_not_read_from_nan() {
+    let data = ArrayDataset::unlabelled(vec![0.0, 1.0, 2.0], [1]).unwrap();
+    for drop in [DropCategory::None, DropCategory::First] {
+        let encoder = OneHotEncoder::new().drop(drop).handle_unknown(HandleUnknown::Ignore).fit(&data).unwrap();
+        let mut row = vec![0.0; encoder.output_features()];
+        row[1] = f32::NAN;
+        assert!(encoder.inverse_transform(&row).unwrap_err().to_string().contains("a column is NaN"));
+    }
+}
+
+#[test]
+fn hostile_numbers_in_saved_states_are_refused() {
+    let refused = |text: &str| {
+        let (standard, min_max) = (
+            serde_json::from_str::<FittedStandardScaler>(text).is_err(),
+            serde_json::from_str::<FittedMinMaxScaler>(text).is_err(),
+        );
+        let (encoder, imputer) = (
+            serde_json::from_str::<FittedOneHotEncoder>(text).is_err(),
+            serde_json::from_str::<FittedSimpleImputer>(text).is_err(),
+        );
+        assert!(standard && min_max && encoder && imputer, "{text}");
+    };
+    for (mean, variance, scale) in
+        [("1e999", "1", "1"), ("0", "-1", "1"), ("0", "1", "0"), ("0", "1", "-1"), ("null", "1", "1")]
+    {
+        refused(&format!(
+            r#"{{"mean":[{mean}],"variance":[{variance}],"scale":[{scale}],"samples":[1],"with_mean":true}}"#
+        ));
+    }
+    for (min, max, low, high) in
+        [("1", "0", "0", "1"), ("0", "1", "1", "1"), ("0", "1", "0", "1e300"), ("-1e308", "1e308", "0", "1")]
+    {
+        refused(&format!(r#"{{"data_min":[{min}],"data_max":[{max}],"low":{low},"high":{high},"clip":false}}"#));
+    }
+    for values in ["1,1", "2,1", "1e39", ""] {
+        refused(&format!(
+            r#"{{"features":[{{"values":[{values}],"nan":false,"drop_first":true}}],"unknown":"Error"}}"#
+        ));
+    }
+    for (fill, missing, indicators) in
+        [("1e39", "null", ""), ("0", "1e39", ""), ("0", "null", "0,0"), ("0", "null", "1")]
+    {
+        refused(&format!(
+            r#"{{"fill":[{fill}],"missing":{missing},"indicators":[{indicators}],"add_indicator":true}}"#
+        ));
+    }
+    // A scale that is small, but no smaller than an f64 holds, is used; what overflows is an error, not infinity.
+    let text = r#"{"mean":[0.0],"variance":[1.0],"scale":[1e-300],"samples":[1],"with_mean":true}"#;
+    let scaler: FittedStandardScaler = serde_json::from_str(text).unwrap();
+    assert!(scaler.transform(&[1.0]).unwrap_err().to_string().contains("more than an f32 holds"));
+}
+
 fn rows() -> impl Strategy<Value = (Vec<f32>, usize)> {
     (1usize..6, 1usize..20).prop_flat_map(|(width, count)| {
         (prop::collection::vec(prop_oneof![4 => -1e3f32..1e3, 1 => Just(2.5f32)], width * count), Just(width))
@@ -283,6 +424,23 @@ proptest! {
         let data = ArrayDataset::unlabelled(values, [width]).unwrap();
         let scaled = MinMaxScaler::new().fit(&data).unwrap().apply(&data).unwrap();
         prop_assert!(scaled.features().iter().all(|value| (0.0..=1.0).contains(value)));
+    }
+
+    #[test]
+    fn the_ends_of_a_range_are_met_exactly(
+        values in prop::collection::vec(any::<f32>().prop_filter("finite", |value| value.is_finite()), 2..20),
+        one in -1e20f64..1e20, other in prop_oneof![Just(1.0), -1e20f64..1e20, Just(0.1), Just(f64::from(f32::MAX))]
+    ) {
+        let (low, high) = (one.min(other), one.max(other));
+        prop_assume!((low as f32) < high as f32);
+        let data = ArrayDataset::unlabelled(values.clone(), [1]).unwrap();
+        let scaled = MinMaxScaler::new().feature_range(low, high).fit(&data).unwrap().transform(&values).unwrap();
+        let (least, greatest) = (values.iter().copied().fold(f32::MAX, f32::min), values.iter().copied().fold(f32::MIN, f32::max));
+        for (&value, &scaled) in values.iter().zip(&scaled) {
+            prop_assert!((low as f32..=high as f32).contains(&scaled), "{value}: {scaled}");
+            prop_assert!(value != least || scaled == low as f32, "{value}: {scaled}");
+            prop_assert!(value != greatest || least == greatest || scaled == high as f32, "{value}: {scaled}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Data sets of numbers in memory.
 
 use super::targets::{Targets, check_names, reshaped, same_count, samples};
-use super::{Dataset, TargetKind, check_buffer, check_index, describe};
+use super::{Dataset, TargetKind, check_buffer, check_index, describe, feature_rows, value_rows};
 use crate::{Result, Source};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone)]
 pub struct ArrayDataset {
-    features: Arc<[f32]>,
+    features: Arc<Vec<f32>>,
     len: usize,
     feature_shape: Arc<[usize]>,
     targets: Targets,
@@ -31,9 +31,9 @@ pub struct ArrayDataset {
 }
 
 impl ArrayDataset {
-    fn new(features: Arc<[f32]>, shape: &[usize], len: usize, targets: Targets) -> Self {
+    fn new(features: Vec<f32>, shape: &[usize], len: usize, targets: Targets) -> Self {
         Self {
-            features,
+            features: Arc::new(features),
             len,
             feature_shape: shape.into(),
             targets,
@@ -50,9 +50,9 @@ impl ArrayDataset {
     /// # Errors
     /// The features are not whole samples, the counts differ, or a class is out of range.
     pub fn classification(
-        features: impl Into<Arc<[f32]>>,
+        features: impl Into<Vec<f32>>,
         feature_shape: impl AsRef<[usize]>,
-        classes: impl Into<Arc<[i64]>>,
+        classes: impl Into<Vec<i64>>,
         class_count: usize,
     ) -> Result<Self> {
         let (operation, shape) = ("ArrayDataset::classification", feature_shape.as_ref());
@@ -67,23 +67,23 @@ impl ArrayDataset {
     /// # Errors
     /// The features or values are not whole samples, or the counts differ.
     pub fn regression(
-        features: impl Into<Arc<[f32]>>,
+        features: impl Into<Vec<f32>>,
         feature_shape: impl AsRef<[usize]>,
-        values: impl Into<Arc<[f32]>>,
+        values: impl Into<Vec<f32>>,
         width: usize,
     ) -> Result<Self> {
         let (operation, shape) = ("ArrayDataset::regression", feature_shape.as_ref());
         let (features, values) = (features.into(), values.into());
         let len = samples(operation, features.len(), shape)?;
         same_count(operation, len, samples(operation, values.len(), &[width])?)?;
-        Ok(Self::new(features, shape, len, Targets::Values { values, width }))
+        Ok(Self::new(features, shape, len, Targets::of_values(values, width)))
     }
 
     /// Samples without targets.
     ///
     /// # Errors
     /// The features are not whole samples.
-    pub fn unlabelled(features: impl Into<Arc<[f32]>>, feature_shape: impl AsRef<[usize]>) -> Result<Self> {
+    pub fn unlabelled(features: impl Into<Vec<f32>>, feature_shape: impl AsRef<[usize]>) -> Result<Self> {
         let (features, shape) = (features.into(), feature_shape.as_ref());
         let len = samples("ArrayDataset::unlabelled", features.len(), shape)?;
         Ok(Self::new(features, shape, len, Targets::None))
@@ -94,11 +94,7 @@ impl ArrayDataset {
     /// # Errors
     /// A sample cannot be read.
     pub fn from_dataset(data: &dyn Dataset) -> Result<Self> {
-        let width = data.feature_count();
-        let mut features = vec![0.0; data.len() * width];
-        for (index, row) in features.chunks_exact_mut(width.max(1)).enumerate() {
-            data.read_features(index, row)?;
-        }
+        let features = feature_rows("ArrayDataset::from_dataset", data, 0..data.len())?;
         Self::with_features_of(data, features, data.feature_shape())
     }
 
@@ -107,10 +103,7 @@ impl ArrayDataset {
         let mut copy = match data.target_kind() {
             TargetKind::Class { count } => Self::classification(features, shape, data.classes()?, count)?,
             TargetKind::Values { width } => {
-                let mut values = vec![0.0; data.len() * width];
-                for (index, row) in values.chunks_exact_mut(width.max(1)).enumerate() {
-                    data.read_values(index, row)?;
-                }
+                let values = value_rows("ArrayDataset::from_dataset", data, width, 0..data.len())?;
                 Self::regression(features, shape, values, width)?
             }
             TargetKind::None => Self::unlabelled(features, shape)?,

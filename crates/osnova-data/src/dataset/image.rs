@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// `scale`, by default 1/255 so that they lie in 0..1. Cloning shares the arrays.
 #[derive(Clone)]
 pub struct ImageDataset {
-    pixels: Arc<[u8]>,
+    pixels: Arc<Vec<u8>>,
     len: usize,
     feature_shape: Arc<[usize]>,
     scale: f32,
@@ -25,9 +25,9 @@ impl ImageDataset {
     /// # Errors
     /// The pixels are not whole images, the counts differ, or a class is out of range.
     pub fn new(
-        pixels: impl Into<Arc<[u8]>>,
+        pixels: impl Into<Vec<u8>>,
         image_shape: impl AsRef<[usize]>,
-        classes: impl Into<Arc<[i64]>>,
+        classes: impl Into<Vec<i64>>,
         class_count: usize,
     ) -> Result<Self> {
         let (operation, shape) = ("ImageDataset::new", image_shape.as_ref());
@@ -35,7 +35,7 @@ impl ImageDataset {
         let len = samples(operation, pixels.len(), shape)?;
         same_count(operation, len, classes.len())?;
         Ok(Self {
-            pixels,
+            pixels: Arc::new(pixels),
             len,
             feature_shape: shape.into(),
             scale: 1.0 / 255.0,

@@ -9,7 +9,7 @@ pub use array::ArrayDataset;
 pub use image::ImageDataset;
 pub use subset::Subset;
 
-use crate::{DataError, Result, Source};
+use crate::{DataError, Result, Source, memory};
 use std::fmt;
 use std::sync::Arc;
 
@@ -117,9 +117,10 @@ pub trait Dataset: fmt::Debug + Send + Sync {
         self.len() == 0
     }
 
-    /// The number of features of a sample: the product of [`feature_shape`](Self::feature_shape).
+    /// The number of features of a sample: the product of [`feature_shape`](Self::feature_shape), or `usize::MAX` (more
+    /// than any memory holds) if it is greater.
     fn feature_count(&self) -> usize {
-        self.feature_shape().iter().product()
+        self.feature_shape().iter().fold(1, |product: usize, &size| product.saturating_mul(size))
     }
 
     /// The number of classes, if the targets are classes.
@@ -138,8 +139,47 @@ pub trait Dataset: fmt::Debug + Send + Sync {
         if self.class_count().is_none() {
             return Err(wrong_target("classes", self.target_kind(), "classes"));
         }
-        (0..self.len()).map(|index| self.read_class(index)).collect()
+        let mut classes = memory::room("classes", "the classes", Some(self.len()))?;
+        for index in 0..self.len() {
+            classes.push(self.read_class(index)?);
+        }
+        Ok(classes)
     }
+}
+
+/// The features of these samples, row after row.
+pub(crate) fn feature_rows(
+    operation: &'static str,
+    data: &(impl Dataset + ?Sized),
+    samples: impl ExactSizeIterator<Item = usize>,
+) -> Result<Vec<f32>> {
+    rows(operation, "the features", data.feature_count(), samples, |index, row| data.read_features(index, row))
+}
+
+/// The target numbers of these samples, `width` each, row after row.
+pub(crate) fn value_rows(
+    operation: &'static str,
+    data: &(impl Dataset + ?Sized),
+    width: usize,
+    samples: impl ExactSizeIterator<Item = usize>,
+) -> Result<Vec<f32>> {
+    rows(operation, "the target numbers", width, samples, |index, row| data.read_values(index, row))
+}
+
+fn rows(
+    operation: &'static str,
+    what: &str,
+    width: usize,
+    samples: impl ExactSizeIterator<Item = usize>,
+    read: impl Fn(usize, &mut [f32]) -> Result<()>,
+) -> Result<Vec<f32>> {
+    let mut rows = memory::room(operation, what, samples.len().checked_mul(width))?;
+    for index in samples {
+        let start = rows.len();
+        rows.resize(start + width, 0.0);
+        read(index, &mut rows[start..])?;
+    }
+    Ok(rows)
 }
 
 #[cold]

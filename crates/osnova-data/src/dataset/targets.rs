@@ -1,19 +1,19 @@
 //! Targets in memory, and the checks that arrays fit each other.
 
 use super::{TargetKind, check_buffer, check_index, wrong_target};
-use crate::{DataError, Result};
+use crate::{DataError, Result, text};
 use std::sync::Arc;
 
 /// The targets of a data set in memory.
 #[derive(Clone, Debug)]
 pub(super) enum Targets {
     None,
-    Classes { indices: Arc<[i64]>, count: usize },
-    Values { values: Arc<[f32]>, width: usize },
+    Classes { indices: Arc<Vec<i64>>, count: usize },
+    Values { values: Arc<Vec<f32>>, width: usize },
 }
 
 impl Targets {
-    pub(super) fn classes(operation: &'static str, indices: Arc<[i64]>, count: usize) -> Result<Self> {
+    pub(super) fn classes(operation: &'static str, indices: Vec<i64>, count: usize) -> Result<Self> {
         for (sample, &class) in indices.iter().enumerate() {
             if usize::try_from(class).map_or(true, |class| class >= count) {
                 return Err(DataError::argument(
@@ -23,7 +23,12 @@ impl Targets {
                 ));
             }
         }
-        Ok(Self::Classes { indices, count })
+        Ok(Self::Classes { indices: Arc::new(indices), count })
+    }
+
+    /// `width` numbers a sample, which are whole samples: see [`samples`].
+    pub(super) fn of_values(values: Vec<f32>, width: usize) -> Self {
+        Self::Values { values: Arc::new(values), width }
     }
 
     pub(super) fn kind(&self) -> TargetKind {
@@ -57,13 +62,18 @@ impl Targets {
     }
 }
 
+/// The product of the sizes, if it fits in a word.
+fn element_count(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size))
+}
+
 /// The number of samples that `total` numbers make at `shape` each; fails if that is not a whole number.
 pub(super) fn samples(operation: &'static str, total: usize, shape: &[usize]) -> Result<usize> {
-    let size = shape.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim)).unwrap_or(0);
+    let size = element_count(shape).unwrap_or(0);
     if size == 0 || !total.is_multiple_of(size) {
         return Err(DataError::argument(
             operation,
-            format!("{total} numbers do not make whole samples of shape {shape:?}"),
+            format!("{total} numbers do not make whole samples of shape {}", text::shape(shape)),
             "Give the shape of one sample, without the number of samples, and no size of zero",
         ));
     }
@@ -82,13 +92,12 @@ pub(super) fn same_count(operation: &'static str, features: usize, targets: usiz
 }
 
 pub(super) fn reshaped(operation: &'static str, from: &[usize], to: &[usize]) -> Result<Arc<[usize]>> {
-    let size = |shape: &[usize]| shape.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim));
-    if size(from) == size(to) {
+    if element_count(to).is_some_and(|count| element_count(from) == Some(count)) {
         return Ok(to.into());
     }
     Err(DataError::argument(
         operation,
-        format!("samples of shape {from:?} cannot be seen as {to:?}"),
+        format!("samples of shape {} cannot be seen as {}", text::shape(from), text::shape(to)),
         "The product of the sizes must stay the same",
     ))
 }

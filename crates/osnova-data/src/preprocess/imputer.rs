@@ -1,7 +1,7 @@
 //! Filling in missing values.
 
-use super::{InverseTransform, Transform, check_state, visit_rows};
-use crate::{DataError, Dataset, Result};
+use super::{InverseTransform, Transform, check_row, check_state, per_feature, visit_rows};
+use crate::{DataError, Dataset, Result, memory};
 use serde::{Deserialize, Serialize};
 
 /// What to fill in.
@@ -52,7 +52,7 @@ impl SimpleImputer {
         self
     }
 
-    /// The value that means "missing", such as -1. NaN is then an error.
+    /// The finite value that means "missing", such as -1. NaN is then an error.
     pub fn missing_value(mut self, value: f32) -> Self {
         self.missing = (!value.is_nan()).then_some(value);
         self
@@ -74,50 +74,73 @@ impl SimpleImputer {
     /// Finds what to fill in for each feature.
     ///
     /// # Errors
-    /// The data set is empty, a value is infinite, a feature has no value at all, or the constant is not finite.
+    /// The data set is empty, a value is infinite, a feature has no value at all, or the constant or the value that means
+    /// "missing" is not finite.
     pub fn fit(self, data: &(impl Dataset + ?Sized)) -> Result<FittedSimpleImputer> {
         const NAME: &str = "SimpleImputer::fit";
+        if let Some(missing) = self.missing.filter(|missing| missing.is_infinite()) {
+            let advice = "Give a finite number, or mark missing values by NaN, the default";
+            return Err(DataError::argument(NAME, format!("`missing_value` is {missing}"), advice));
+        }
         let width = data.feature_count();
-        let mut values: Vec<Vec<f32>> = vec![Vec::new(); width];
-        let mut lacking = vec![false; width];
+        let mut features = per_feature(NAME, width, Feature::default())?;
+        let needs_all = matches!(self.strategy, ImputeStrategy::Median | ImputeStrategy::MostFrequent);
         visit_rows(NAME, data, |row| {
-            for (feature, &value) in row.iter().enumerate() {
+            for (index, (feature, &value)) in features.iter_mut().zip(row).enumerate() {
                 if is_missing(self.missing, value) {
-                    lacking[feature] = true;
+                    feature.lacking = true;
                 } else if value.is_nan() {
-                    return Err(unexpected_nan(NAME, feature));
+                    return Err(unexpected_nan(NAME, index));
                 } else {
-                    values[feature].push(value);
+                    feature.count += 1;
+                    feature.sum += f64::from(value);
+                    if needs_all {
+                        memory::reserve(NAME, "a feature's values", &mut feature.values, 1)?;
+                        feature.values.push(value);
+                    }
                 }
             }
             Ok(())
         })?;
-        let mut fill = Vec::with_capacity(width);
-        for (feature, values) in values.iter_mut().enumerate() {
-            fill.push(match self.strategy {
-                ImputeStrategy::Constant(value) if value.is_finite() => value,
-                ImputeStrategy::Constant(value) => {
-                    let problem = format!("the constant is {value}");
-                    return Err(DataError::argument(NAME, problem, "Fill in a finite number"));
-                }
-                _ if values.is_empty() && self.keep_empty => 0.0,
-                _ if values.is_empty() => {
-                    return Err(DataError::argument(
-                        NAME,
-                        format!("feature {feature} has no value at all"),
-                        "Leave it out, use `keep_empty_features(true)` (fills in 0), or a constant",
-                    ));
-                }
-                ImputeStrategy::Mean => {
-                    (values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len() as f64) as f32
-                }
-                ImputeStrategy::Median => median(values),
-                ImputeStrategy::MostFrequent => most_frequent(values),
-            });
+        let mut fill = per_feature(NAME, width, 0.0)?;
+        for (index, feature) in features.iter_mut().enumerate() {
+            fill[index] = self.fill(NAME, index, feature)?;
         }
-        let indicators = (0..width).filter(|&feature| self.add_indicator && lacking[feature]).collect();
+        let indicators = (0..width).filter(|&index| self.add_indicator && features[index].lacking).collect();
         Ok(FittedSimpleImputer { fill, missing: self.missing, indicators, add_indicator: self.add_indicator })
     }
+
+    /// What to fill in for one feature.
+    fn fill(&self, name: &'static str, index: usize, feature: &mut Feature) -> Result<f32> {
+        Ok(match self.strategy {
+            ImputeStrategy::Constant(value) if value.is_finite() => value,
+            ImputeStrategy::Constant(value) => {
+                let problem = format!("the constant is {value}");
+                return Err(DataError::argument(name, problem, "Fill in a finite number"));
+            }
+            _ if feature.count == 0 && self.keep_empty => 0.0,
+            _ if feature.count == 0 => {
+                return Err(DataError::argument(
+                    name,
+                    format!("feature {index} has no value at all"),
+                    "Leave it out, use `keep_empty_features(true)` (fills in 0), or a constant",
+                ));
+            }
+            ImputeStrategy::Mean => (feature.sum / feature.count as f64) as f32,
+            ImputeStrategy::Median => median(&mut feature.values),
+            ImputeStrategy::MostFrequent => most_frequent(&mut feature.values),
+        })
+    }
+}
+
+/// What is gathered of one feature.
+#[derive(Clone, Default)]
+struct Feature {
+    lacking: bool,
+    count: u64,
+    sum: f64,
+    /// All values, if the strategy needs them.
+    values: Vec<f32>,
 }
 
 fn is_missing(missing: Option<f32>, value: f32) -> bool {
@@ -180,7 +203,8 @@ impl TryFrom<State> for FittedSimpleImputer {
         let State { fill, missing, indicators, add_indicator } = state;
         let ascending = indicators.is_sorted_by(|left, right| left < right);
         let inside = indicators.iter().all(|&feature| feature < fill.len()) && (add_indicator || indicators.is_empty());
-        check_state("SimpleImputer", fill.iter().all(|value| value.is_finite()) && ascending && inside)?;
+        let finite = fill.iter().chain(&missing).all(|value| value.is_finite());
+        check_state("SimpleImputer", finite && ascending && inside)?;
         Ok(Self { fill, missing, indicators, add_indicator })
     }
 }
@@ -211,6 +235,8 @@ impl Transform for FittedSimpleImputer {
     }
 
     fn transform_row(&self, input: &[f32], output: &mut [f32]) -> Result<()> {
+        let wanted = [self.input_features(), self.output_features()];
+        check_row(self.name(), [input.len(), output.len()], wanted)?;
         let (filled, indicators) = output.split_at_mut(self.fill.len());
         for (feature, (output, &value)) in filled.iter_mut().zip(input).enumerate() {
             if is_missing(self.missing, value) {
@@ -244,6 +270,8 @@ impl InverseTransform for FittedSimpleImputer {
                 "Fit with `add_indicator(true)`",
             ));
         }
+        let wanted = [self.output_features(), self.input_features()];
+        check_row(self.name(), [input.len(), output.len()], wanted)?;
         let (filled, indicators) = input.split_at(self.fill.len());
         output.copy_from_slice(filled);
         for (&indicator, &feature) in indicators.iter().zip(&self.indicators) {

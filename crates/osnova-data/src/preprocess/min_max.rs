@@ -1,11 +1,11 @@
 //! Scaling to a range.
 
-use super::{InverseTransform, Transform, check_state, visit_rows};
+use super::{InverseTransform, Transform, check_row, check_state, narrowed, per_feature, visit_rows};
 use crate::{DataError, Dataset, Result};
 use serde::{Deserialize, Serialize};
 
 /// Scales each feature to a range, by default 0 to 1: `low + (x − min) / (max − min) · (high − low)`, with the least
-/// and greatest value of the data fitted on.
+/// and greatest value of the data fitted on, which land on `low` and `high` exactly.
 ///
 /// A constant feature lands on `low`. NaN is ignored in fitting and stays NaN. New data may fall outside the range,
 /// unless [`clip`](Self::clip) is set.
@@ -51,16 +51,18 @@ impl MinMaxScaler {
     /// Finds the least and greatest value of each feature.
     ///
     /// # Errors
-    /// The range is empty, the data set is empty, or a value is infinite.
+    /// The range is empty or goes beyond what an `f32` holds, the data set is empty, or a value is infinite.
     pub fn fit(self, data: &(impl Dataset + ?Sized)) -> Result<FittedMinMaxScaler> {
         const NAME: &str = "MinMaxScaler::fit";
         let (low, high) = self.range;
-        if !(low < high && low.is_finite() && high.is_finite()) {
-            let problem = format!("the range {low} to {high} is empty");
-            return Err(DataError::argument(NAME, problem, "Give `feature_range(low, high)` with low < high"));
+        if !is_range(low, high) {
+            let problem = format!("the range is {low:?} to {high:?}");
+            let advice = "Give `feature_range(low, high)` with low < high as `f32`, both finite";
+            return Err(DataError::argument(NAME, problem, advice));
         }
         let width = data.feature_count();
-        let (mut data_min, mut data_max) = (vec![f64::INFINITY; width], vec![f64::NEG_INFINITY; width]);
+        let mut data_min = per_feature(NAME, width, f64::INFINITY)?;
+        let mut data_max = per_feature(NAME, width, f64::NEG_INFINITY)?;
         visit_rows(NAME, data, |row| {
             for (feature, &value) in row.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
                 data_min[feature] = data_min[feature].min(f64::from(value));
@@ -74,6 +76,11 @@ impl MinMaxScaler {
         }
         Ok(FittedMinMaxScaler { data_min, data_max, low, high, clip: self.clip })
     }
+}
+
+/// Whether results can lie in this range: they are `f32`.
+fn is_range(low: f64, high: f64) -> bool {
+    (low as f32) < (high as f32) && (low as f32).is_finite() && (high as f32).is_finite()
 }
 
 /// A fitted [`MinMaxScaler`].
@@ -102,8 +109,7 @@ impl TryFrom<State> for FittedMinMaxScaler {
     fn try_from(state: State) -> Result<Self, String> {
         let State { data_min, data_max, low, high, clip } = state;
         let ordered = data_min.iter().zip(&data_max).all(|(min, max)| min <= max && (max - min).is_finite());
-        let range = low < high && low.is_finite() && high.is_finite();
-        check_state("MinMaxScaler", data_min.len() == data_max.len() && ordered && range)?;
+        check_state("MinMaxScaler", data_min.len() == data_max.len() && ordered && is_range(low, high))?;
         Ok(Self { data_min, data_max, low, high, clip })
     }
 }
@@ -119,11 +125,20 @@ impl FittedMinMaxScaler {
         &self.data_max
     }
 
-    /// What a feature is multiplied with.
-    fn scale(&self, feature: usize) -> f64 {
-        let range = self.data_max[feature] - self.data_min[feature];
-        // scikit-learn's bound: below it a feature counts as constant.
-        (self.high - self.low) / if range < 10.0 * f64::EPSILON { 1.0 } else { range }
+    /// The distance between a feature's least and greatest value; 1 if it is constant.
+    fn extent(&self, feature: usize) -> f64 {
+        let extent = self.data_max[feature] - self.data_min[feature];
+        if extent > 0.0 { extent } else { 1.0 }
+    }
+
+    /// What lies at this part of the way from `low` to `high`.
+    fn at(&self, part: f64) -> f64 {
+        if (0.0..=1.0).contains(&part) {
+            // Exact at both ends, and never past them, whatever the rounding does in between.
+            (self.low * (1.0 - part) + self.high * part).clamp(self.low, self.high)
+        } else {
+            self.low + part * (self.high - self.low)
+        }
     }
 }
 
@@ -141,10 +156,12 @@ impl Transform for FittedMinMaxScaler {
     }
 
     fn transform_row(&self, input: &[f32], output: &mut [f32]) -> Result<()> {
+        check_row(self.name(), [input.len(), output.len()], [self.data_min.len(); 2])?;
         for (feature, (output, &input)) in output.iter_mut().zip(input).enumerate() {
-            let scaled = self.low + (f64::from(input) - self.data_min[feature]) * self.scale(feature);
+            let part = (f64::from(input) - self.data_min[feature]) / self.extent(feature);
             // `clamp` keeps NaN.
-            *output = if self.clip { scaled.clamp(self.low, self.high) } else { scaled } as f32;
+            let part = if self.clip { part.clamp(0.0, 1.0) } else { part };
+            *output = narrowed(self.name(), feature, input, self.at(part))?;
         }
         Ok(())
     }
@@ -152,8 +169,11 @@ impl Transform for FittedMinMaxScaler {
 
 impl InverseTransform for FittedMinMaxScaler {
     fn inverse_transform_row(&self, input: &[f32], output: &mut [f32]) -> Result<()> {
+        check_row(self.name(), [input.len(), output.len()], [self.data_min.len(); 2])?;
         for (feature, (output, &input)) in output.iter_mut().zip(input).enumerate() {
-            *output = ((f64::from(input) - self.low) / self.scale(feature) + self.data_min[feature]) as f32;
+            let part = (f64::from(input) - self.low) / (self.high - self.low);
+            let value = self.data_min[feature] + part * self.extent(feature);
+            *output = narrowed(self.name(), feature, input, value)?;
         }
         Ok(())
     }

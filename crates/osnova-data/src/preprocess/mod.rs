@@ -36,7 +36,7 @@ pub use one_hot::{DropCategory, FittedOneHotEncoder, HandleUnknown, OneHotEncode
 pub use pipeline::{FittedPipeline, FittedStep, Pipeline, Step};
 pub use standard::{FittedStandardScaler, StandardScaler};
 
-use crate::{ArrayDataset, DataError, Dataset, Result};
+use crate::{ArrayDataset, DataError, Dataset, Result, memory};
 use std::fmt::Debug;
 
 /// A fitted transformation of feature rows.
@@ -50,11 +50,12 @@ pub trait Transform: Debug + Send + Sync {
     /// The number of features of an output row.
     fn output_features(&self) -> usize;
 
-    /// Transforms one row. The slices have [`input_features`](Self::input_features) and
-    /// [`output_features`](Self::output_features) elements; the other methods see to it.
+    /// Transforms one row, of [`input_features`](Self::input_features) numbers to
+    /// [`output_features`](Self::output_features).
     ///
     /// # Errors
-    /// A value that the transformation does not know.
+    /// A slice of another length, a value that the transformation does not know, or a finite one of which the result is
+    /// too large for an `f32`.
     fn transform_row(&self, input: &[f32], output: &mut [f32]) -> Result<()>;
 
     /// The names of the output's features, from the input's.
@@ -88,12 +89,13 @@ pub trait Transform: Debug + Send + Sync {
             ));
         }
         let wide = self.output_features();
-        let mut features = vec![0.0; data.len() * wide];
-        let mut input = vec![0.0; width];
+        let mut features = memory::room(self.name(), "the transformed features", data.len().checked_mul(wide))?;
+        let mut input = per_feature(self.name(), width, 0.0)?;
         for index in 0..data.len() {
             data.read_features(index, &mut input)?;
-            self.transform_row(&input, &mut features[index * wide..][..wide])
-                .map_err(|error| at_sample(error, index))?;
+            let start = features.len();
+            features.resize(start + wide, 0.0);
+            self.transform_row(&input, &mut features[start..]).map_err(|error| at_sample(error, index))?;
         }
         let shape: &[usize] = if wide == width { data.feature_shape() } else { &[wide] };
         let result = ArrayDataset::with_features_of(data, features, shape)?;
@@ -109,7 +111,7 @@ pub trait InverseTransform: Transform {
     /// Undoes [`transform_row`](Transform::transform_row): `output_features` numbers in, `input_features` out.
     ///
     /// # Errors
-    /// A row that the transformation cannot have made.
+    /// A slice of another length, or a row that the transformation cannot have made.
     fn inverse_transform_row(&self, input: &[f32], output: &mut [f32]) -> Result<()>;
 
     /// Undoes [`transform`](Transform::transform).
@@ -137,10 +139,11 @@ fn by_rows(
             "Give row-major data with the columns that were fitted on",
         ));
     }
-    let count = rows.len() / input;
-    let mut result = vec![0.0; count * output];
+    let mut result = memory::room(name, "the transformed rows", (rows.len() / input).checked_mul(output))?;
     for (index, row) in rows.chunks_exact(input).enumerate() {
-        transform(row, &mut result[index * output..][..output]).map_err(|error| at_sample(error, index))?;
+        let start = result.len();
+        result.resize(start + output, 0.0);
+        transform(row, &mut result[start..]).map_err(|error| at_sample(error, index))?;
     }
     Ok(result)
 }
@@ -164,7 +167,7 @@ fn visit_rows(
     if data.is_empty() {
         return Err(DataError::argument(operation, "the data set is empty", "Fit on at least one sample"));
     }
-    let mut row = vec![0.0; data.feature_count()];
+    let mut row = per_feature(operation, data.feature_count(), 0.0)?;
     for index in 0..data.len() {
         data.read_features(index, &mut row)?;
         if let Some(feature) = row.iter().position(|value| value.is_infinite()) {
@@ -177,6 +180,38 @@ fn visit_rows(
         visit(&row)?;
     }
     Ok(())
+}
+
+/// One `value` a feature.
+fn per_feature<T: Clone>(operation: &'static str, width: usize, value: T) -> Result<Vec<T>> {
+    let mut values = memory::room(operation, "one number a feature", Some(width))?;
+    values.resize(width, value);
+    Ok(values)
+}
+
+/// Fails unless both slices of a row have the lengths that they should.
+fn check_row(name: &'static str, lengths: [usize; 2], wanted: [usize; 2]) -> Result<()> {
+    if lengths == wanted {
+        return Ok(());
+    }
+    Err(DataError::argument(
+        name,
+        format!("a row of {} numbers into one of {}, but {} make {}", lengths[0], lengths[1], wanted[0], wanted[1]),
+        "Give slices of one row",
+    ))
+}
+
+/// A result computed in `f64`, as what is delivered. Fails where only the narrower type makes it infinite.
+fn narrowed(name: &'static str, feature: usize, from: f32, result: f64) -> Result<f32> {
+    let narrow = result as f32;
+    if narrow.is_infinite() && from.is_finite() {
+        return Err(DataError::argument(
+            name,
+            format!("feature {feature}: {from} becomes {result:e}, more than an f32 holds"),
+            "The value is far from those that were fitted on: mend or remove it, or fit on data that hold such values",
+        ));
+    }
+    Ok(narrow)
 }
 
 /// What a deserialised state must fulfil.

@@ -1,6 +1,6 @@
 //! One-hot encoding of categories.
 
-use super::{InverseTransform, Transform, check_state, visit_rows};
+use super::{InverseTransform, Transform, check_row, check_state, per_feature, visit_rows};
 use crate::{DataError, Dataset, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -83,7 +83,7 @@ impl OneHotEncoder {
     pub fn fit(self, data: &(impl Dataset + ?Sized)) -> Result<FittedOneHotEncoder> {
         const NAME: &str = "OneHotEncoder::fit";
         let width = data.feature_count();
-        let mut encoded = vec![self.columns.is_none(); width];
+        let mut encoded = per_feature(NAME, width, self.columns.is_none())?;
         for &column in self.columns.iter().flatten() {
             let Some(encoded) = encoded.get_mut(column) else {
                 let problem = format!("column {column} was asked for, but there are {width} features");
@@ -92,8 +92,8 @@ impl OneHotEncoder {
             *encoded = true;
         }
         // Ordered by a key that orders as the numbers do.
-        let mut seen: Vec<BTreeMap<u32, f32>> = vec![BTreeMap::new(); width];
-        let mut nan = vec![false; width];
+        let mut seen: Vec<BTreeMap<u32, f32>> = per_feature(NAME, width, BTreeMap::new())?;
+        let mut nan = per_feature(NAME, width, false)?;
         visit_rows(NAME, data, |row| {
             for (feature, &value) in row.iter().enumerate().filter(|&(feature, _)| encoded[feature]) {
                 match value.is_nan() {
@@ -205,6 +205,8 @@ impl Transform for FittedOneHotEncoder {
     }
 
     fn transform_row(&self, input: &[f32], mut output: &mut [f32]) -> Result<()> {
+        let wanted = [self.input_features(), self.output_features()];
+        check_row(self.name(), [input.len(), output.len()], wanted)?;
         for (feature, (&value, categories)) in input.iter().zip(&self.features).enumerate() {
             let Some(categories) = categories else {
                 output[0] = value;
@@ -253,6 +255,8 @@ impl Transform for FittedOneHotEncoder {
 impl InverseTransform for FittedOneHotEncoder {
     /// The category with the greatest number; all zeros are the dropped category, or NaN for an ignored unknown one.
     fn inverse_transform_row(&self, mut input: &[f32], output: &mut [f32]) -> Result<()> {
+        let wanted = [self.output_features(), self.input_features()];
+        check_row(self.name(), [input.len(), output.len()], wanted)?;
         for (feature, (output, categories)) in output.iter_mut().zip(&self.features).enumerate() {
             let Some(categories) = categories else {
                 *output = input[0];
@@ -261,6 +265,13 @@ impl InverseTransform for FittedOneHotEncoder {
             };
             let (block, rest) = input.split_at(categories.width());
             input = rest;
+            if block.iter().any(|value| value.is_nan()) {
+                return Err(DataError::argument(
+                    self.name(),
+                    format!("feature {feature}: a column is NaN, which says nothing about the category"),
+                    "Find out where the NaN comes from",
+                ));
+            }
             let greatest = (0..block.len()).rev().max_by(|&left, &right| block[left].total_cmp(&block[right]));
             *output = match greatest.filter(|&index| block[index] != 0.0) {
                 Some(index) => categories.value(index + usize::from(categories.drop_first)),

@@ -2,7 +2,7 @@
 
 use super::{
     FittedMinMaxScaler, FittedOneHotEncoder, FittedSimpleImputer, FittedStandardScaler, InverseTransform, MinMaxScaler,
-    OneHotEncoder, SimpleImputer, StandardScaler, Transform, check_state,
+    OneHotEncoder, SimpleImputer, StandardScaler, Transform, check_row, check_state,
 };
 use crate::{ArrayDataset, Dataset, Result};
 use serde::{Deserialize, Serialize};
@@ -164,6 +164,8 @@ impl Transform for FittedPipeline {
     }
 
     fn transform_row(&self, input: &[f32], output: &mut [f32]) -> Result<()> {
+        let wanted = [self.input_features(), self.output_features()];
+        check_row(self.name(), [input.len(), output.len()], wanted)?;
         let mut row = input.to_vec();
         for step in &self.steps {
             let mut next = vec![0.0; step.transform().output_features()];
@@ -181,6 +183,8 @@ impl Transform for FittedPipeline {
 
 impl InverseTransform for FittedPipeline {
     fn inverse_transform_row(&self, input: &[f32], output: &mut [f32]) -> Result<()> {
+        let wanted = [self.output_features(), self.input_features()];
+        check_row(self.name(), [input.len(), output.len()], wanted)?;
         let mut row = input.to_vec();
         for step in self.steps.iter().rev() {
             let mut previous = vec![0.0; step.transform().input_features()];

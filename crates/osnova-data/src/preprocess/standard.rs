@@ -1,6 +1,6 @@
 //! Standardisation: mean 0, standard deviation 1.
 
-use super::{InverseTransform, Transform, check_state, visit_rows};
+use super::{InverseTransform, Transform, check_row, check_state, narrowed, per_feature, visit_rows};
 use crate::{Dataset, Result};
 use serde::{Deserialize, Serialize};
 
@@ -55,46 +55,89 @@ impl StandardScaler {
     /// The data set is empty, or a value is infinite.
     pub fn fit(self, data: &(impl Dataset + ?Sized)) -> Result<FittedStandardScaler> {
         const NAME: &str = "StandardScaler::fit";
-        let width = data.feature_count();
-        let (mut count, mut mean) = (vec![0u64; width], vec![0.0; width]);
+        let mut features = per_feature(NAME, data.feature_count(), Moments::default())?;
         visit_rows(NAME, data, |row| {
-            for ((count, sum), &value) in count.iter_mut().zip(&mut mean).zip(row).filter(|(_, value)| !value.is_nan())
-            {
-                *count += 1;
-                *sum += f64::from(value);
+            for (feature, &value) in features.iter_mut().zip(row).filter(|(_, value)| !value.is_nan()) {
+                feature.add(value);
             }
             Ok(())
         })?;
-        for (sum, &count) in mean.iter_mut().zip(&count) {
-            *sum /= count as f64;
+        features.iter_mut().for_each(Moments::begin_second_pass);
+        visit_rows(NAME, data, |row| {
+            for (feature, &value) in features.iter_mut().zip(row).filter(|(_, value)| !value.is_nan()) {
+                feature.add_deviation(value);
+            }
+            Ok(())
+        })?;
+        let mut fitted = FittedStandardScaler {
+            mean: per_feature(NAME, features.len(), 0.0)?,
+            variance: per_feature(NAME, features.len(), 0.0)?,
+            scale: per_feature(NAME, features.len(), 1.0)?,
+            samples: features.iter().map(|feature| feature.count).collect(),
+            with_mean: self.with_mean,
+        };
+        for (index, feature) in features.iter().enumerate() {
+            let (mean, variance) = feature.mean_and_variance();
+            (fitted.mean[index], fitted.variance[index]) = (mean, variance);
+            if self.with_std && variance > 0.0 {
+                fitted.scale[index] = variance.sqrt();
+            }
         }
-        let (mut squares, mut correction) = (vec![0.0; width], vec![0.0; width]);
-        visit_rows(NAME, data, |row| {
-            for (feature, &value) in row.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
-                let deviation = f64::from(value) - mean[feature];
-                squares[feature] += deviation * deviation;
-                correction[feature] += deviation;
-            }
-            Ok(())
-        })?;
-        let variance: Vec<f64> = (0..width)
-            .map(|feature| {
-                // The second term is zero but for rounding, which it takes out (Chan, Golub & LeVeque 1983).
-                let samples = count[feature] as f64;
-                (squares[feature] - correction[feature] * correction[feature] / samples) / samples
-            })
-            .collect();
-        let scale = (0..width).map(|feature| {
-            let (samples, mean, variance) = (count[feature] as f64, mean[feature], variance[feature]);
-            // scikit-learn's bound on what rounding alone can make of a constant.
-            let rounding = samples * f64::EPSILON * variance + (samples * mean * f64::EPSILON).powi(2);
-            if self.with_std && variance > rounding { variance.sqrt() } else { 1.0 }
-        });
-        let scale = scale.collect();
-        // A feature that was never there stays NaN; a mean that JSON cannot hold would spoil the saved state.
-        mean.iter_mut().filter(|mean| mean.is_nan()).for_each(|mean| *mean = 0.0);
-        let variance = variance.into_iter().map(|variance| if variance.is_nan() { 0.0 } else { variance }).collect();
-        Ok(FittedStandardScaler { mean, variance, scale, samples: count, with_mean: self.with_mean })
+        Ok(fitted)
+    }
+}
+
+/// What is gathered of one feature, in two passes: a mean first, then the deviations from it.
+#[derive(Clone, Copy)]
+struct Moments {
+    count: u64,
+    sum: f64,
+    least: f32,
+    greatest: f32,
+    mean: f64,
+    squares: f64,
+    deviations: f64,
+}
+
+impl Default for Moments {
+    fn default() -> Self {
+        let (least, greatest) = (f32::INFINITY, f32::NEG_INFINITY);
+        Self { count: 0, sum: 0.0, least, greatest, mean: 0.0, squares: 0.0, deviations: 0.0 }
+    }
+}
+
+impl Moments {
+    fn add(&mut self, value: f32) {
+        self.count += 1;
+        self.sum += f64::from(value);
+        self.least = self.least.min(value);
+        self.greatest = self.greatest.max(value);
+    }
+
+    fn begin_second_pass(&mut self) {
+        self.mean = self.sum / self.count as f64;
+    }
+
+    fn add_deviation(&mut self, value: f32) {
+        let deviation = f64::from(value) - self.mean;
+        self.squares += deviation * deviation;
+        self.deviations += deviation;
+    }
+
+    fn mean_and_variance(&self) -> (f64, f64) {
+        if self.count == 0 {
+            // Never there: whatever comes passes. A mean that JSON cannot hold would spoil the saved state.
+            return (0.0, 0.0);
+        }
+        if self.least == self.greatest {
+            // A constant, which no rounding of the sum may turn into something that varies.
+            return (f64::from(self.least), 0.0);
+        }
+        let samples = self.count as f64;
+        // The deviations add up to zero but for the rounding of the mean, which their sum takes out of both (Chan, Golub
+        // & LeVeque 1983).
+        let variance = (self.squares - self.deviations * self.deviations / samples) / samples;
+        (self.mean + self.deviations / samples, variance)
     }
 }
 
@@ -124,8 +167,9 @@ impl TryFrom<State> for FittedStandardScaler {
     fn try_from(state: State) -> Result<Self, String> {
         let State { mean, variance, scale, samples, with_mean } = state;
         let sizes = [variance.len(), scale.len(), samples.len()];
-        let numbers =
-            mean.iter().all(|mean| mean.is_finite()) && scale.iter().all(|&scale| scale > 0.0 && scale.is_finite());
+        let numbers = mean.iter().all(|mean| mean.is_finite())
+            && variance.iter().all(|&variance| variance >= 0.0 && variance.is_finite())
+            && scale.iter().all(|&scale| scale > 0.0 && scale.is_finite());
         check_state("StandardScaler", sizes == [mean.len(); 3] && numbers)?;
         Ok(Self { mean, variance, scale, samples, with_mean })
     }
@@ -171,8 +215,10 @@ impl Transform for FittedStandardScaler {
     }
 
     fn transform_row(&self, input: &[f32], output: &mut [f32]) -> Result<()> {
+        check_row(self.name(), [input.len(), output.len()], [self.mean.len(); 2])?;
         for (feature, (output, &input)) in output.iter_mut().zip(input).enumerate() {
-            *output = ((f64::from(input) - self.shift(feature)) / self.scale[feature]) as f32;
+            let scaled = (f64::from(input) - self.shift(feature)) / self.scale[feature];
+            *output = narrowed(self.name(), feature, input, scaled)?;
         }
         Ok(())
     }
@@ -180,8 +226,10 @@ impl Transform for FittedStandardScaler {
 
 impl InverseTransform for FittedStandardScaler {
     fn inverse_transform_row(&self, input: &[f32], output: &mut [f32]) -> Result<()> {
+        check_row(self.name(), [input.len(), output.len()], [self.mean.len(); 2])?;
         for (feature, (output, &input)) in output.iter_mut().zip(input).enumerate() {
-            *output = (f64::from(input) * self.scale[feature] + self.shift(feature)) as f32;
+            let value = f64::from(input) * self.scale[feature] + self.shift(feature);
+            *output = narrowed(self.name(), feature, input, value)?;
         }
         Ok(())
     }
