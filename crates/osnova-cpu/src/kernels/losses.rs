@@ -26,11 +26,12 @@ simd_dispatch! {
         values.iter_mut().for_each(|value| *value = *value * factor - step);
     }
 
-    /// `values = max(x, 0) − x·y + ln(1 + exp(−|x|))`.
+    /// `values = |x|·t + ln(1 + exp(−|x|))` with t the share on the wrong side, 1 − y of a positive x and else y: `max(x, 0) − x·y` without
+    /// its cancellation.
     fn binary_values[S]<T>(logits: &[T], target: &[T], values: &mut [T]) where [T: Float] {
         for ((value, &x), &y) in values.iter_mut().zip(logits).zip(target) {
             let small = (-x.magnitude()).exp::<S>();
-            *value = x.positive() - x * y + small.ln1p::<S>();
+            *value = weighted(wrong_side(x, y), x.magnitude()) + small.ln1p::<S>();
         }
     }
 
@@ -38,12 +39,24 @@ simd_dispatch! {
     fn binary_values_and_gradients[S]<T>(logits: &[T], target: &[T], values: &mut [T], gradients: &mut [T], factor: T) where [T: Float] {
         for (((value, gradient), &x), &y) in values.iter_mut().zip(gradients).zip(logits).zip(target) {
             let small = (-x.magnitude()).exp::<S>();
-            *value = x.positive() - x * y + small.ln1p::<S>();
+            *value = weighted(wrong_side(x, y), x.magnitude()) + small.ln1p::<S>();
             let inverse = T::ONE / (T::ONE + small);
             let sigmoid = if x >= T::ZERO { inverse } else { small * inverse };
             *gradient = (sigmoid - y) * factor;
         }
     }
+}
+
+/// How much of a target lies on the other side of 0 than its logit.
+#[inline(always)]
+fn wrong_side<T: Float>(logit: T, target: T) -> T {
+    if logit > T::ZERO { T::ONE - target } else { target }
+}
+
+/// `factor · value`, where a factor of 0 leaves an infinite value out.
+#[inline(always)]
+fn weighted<T: Float>(factor: T, value: T) -> T {
+    if factor == T::ZERO && value.magnitude() == T::HIGHEST { T::ZERO } else { factor * value }
 }
 
 /// What each sample's loss and gradient need to know.
@@ -91,12 +104,14 @@ impl<T: Float> Rows<'_, T> {
                 sum
             }
         };
-        let log_sum = maximum + ln(sum);
-        let mut loss = keep * (log_sum - row[label]);
+        // −ln p of a logit: the shift goes first, since `maximum + ln(sum)` may lose all of the logarithm.
+        let log_sum = ln(sum);
+        let missed = |logit: T| log_sum - (logit - maximum);
+        let mut loss = weighted(keep, missed(row[label]));
         if spread > T::ZERO {
             let mut all = T::ZERO;
             for (class, &logit) in row.iter().enumerate() {
-                all += self.weight.map_or(T::ONE, |weight| weight[class]) * (log_sum - logit);
+                all += weighted(self.weight.map_or(T::ONE, |weight| weight[class]), missed(logit));
             }
             loss += spread * all;
         }

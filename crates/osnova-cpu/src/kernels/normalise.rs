@@ -33,6 +33,16 @@ simd_dispatch! {
     }
 }
 
+/// A row whose squares overflow, in `f64`.
+#[cold]
+fn normalise_wide<T: Float>(row: &[T], epsilon: f64, out: &mut [T]) {
+    let count = row.len() as f64;
+    let mean = row.iter().map(|value| value.wide()).sum::<f64>() / count;
+    let variance = row.iter().map(|value| (value.wide() - mean).powi(2)).sum::<f64>() / count;
+    let factor = 1.0 / (variance + epsilon).sqrt();
+    out.iter_mut().zip(row).for_each(|(out, value)| *out = T::from_f64((value.wide() - mean) * factor));
+}
+
 pub(crate) fn layer_norm(
     parallel: &Parallel,
     device: Device,
@@ -68,8 +78,12 @@ fn layer_norm_of<T: Float>(
                 let mean = reduce::sum(row) / count;
                 squares(row, mean, out);
                 let variance = reduce::sum(out) / count;
-                let factor = T::from_f64(1.0 / (variance + epsilon).wide().sqrt());
-                normalise(row, mean, factor, out);
+                if variance.magnitude() < T::HIGHEST {
+                    let factor = T::from_f64(1.0 / (variance + epsilon).wide().sqrt());
+                    normalise(row, mean, factor, out);
+                } else {
+                    normalise_wide(row, attributes.epsilon.get(), out);
+                }
                 if let Some((weight, bias)) = scale {
                     affine(out, weight, bias);
                 }

@@ -80,9 +80,9 @@ simd_dispatch! {
         values.iter_mut().for_each(|value| *value = *value * factor);
     }
 
-    /// `out = row − shift`.
-    fn subtract[S]<T>(row: &[T], shift: T, out: &mut [T]) where [T: Float] {
-        out.iter_mut().zip(row).for_each(|(out, &value)| *out = value - shift);
+    /// `out = (row − shift) − logarithm`: in this order, since the sum of both may lose all of the logarithm.
+    fn subtract[S]<T>(row: &[T], shift: T, logarithm: T, out: &mut [T]) where [T: Float] {
+        out.iter_mut().zip(row).for_each(|(out, &value)| *out = (value - shift) - logarithm);
     }
 }
 
@@ -105,19 +105,14 @@ pub(crate) fn ln<T: Float>(value: T) -> T {
     result[0]
 }
 
-/// `ln Σ exp(row)` without overflow.
-pub(crate) fn log_sum_exp<T: Float>(row: &[T]) -> T {
-    let maximum = largest(row);
-    maximum + ln(sum_of_exponentials(row, maximum))
-}
-
 fn softmax_row<T: Float>(row: &[T], out: &mut [T]) {
     let sum = exponentials(row, largest(row), out);
     scale(out, T::ONE / sum);
 }
 
 fn log_softmax_row<T: Float>(row: &[T], out: &mut [T]) {
-    subtract(row, log_sum_exp(row), out);
+    let maximum = largest(row);
+    subtract(row, maximum, ln(sum_of_exponentials(row, maximum)), out);
 }
 
 /// Softmax (or its logarithm) over the last axis; `None` for a dtype without a kernel.
