@@ -5,16 +5,39 @@
 
 use crate::node::{Edge, Node};
 use crate::rules::{self, Record};
-use osnova_tensor::{Device, Error, Gradients, NodeId, Result, Tensor};
+use osnova_tensor::{DType, Device, Error, Gradients, NodeId, Result, Tensor};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 
 /// A node on the way, with the gradients that have reached its outputs so far.
 struct Pending<'a> {
     node: &'a Node,
-    gradients: SmallVec<[Option<Tensor>; 1]>,
+    sums: SmallVec<[Option<Sum>; 1]>,
     /// The gradient is the 1 the pass started from: multiplying by it can be left out.
     unit: bool,
+}
+
+/// The gradients that have reached an output. Those of half types add up in `f32` and are rounded when all are there: in bf16 the 257th
+/// of equal ones would change nothing.
+struct Sum {
+    total: Tensor,
+    /// The dtype of the output.
+    dtype: DType,
+}
+
+impl Sum {
+    fn plus(self, gradient: Tensor) -> Result<Self> {
+        let wide = self.dtype.accumulator();
+        // By value: in place, unless somebody else holds the sum so far.
+        let total = (in_dtype(self.total, wide)? + in_dtype(gradient, wide)?)?;
+        Ok(Self { total, dtype: self.dtype })
+    }
+}
+
+/// The tensor in a dtype; a last handle stays one.
+#[inline]
+fn in_dtype(tensor: Tensor, dtype: DType) -> Result<Tensor> {
+    if tensor.dtype() == dtype { Ok(tensor) } else { tensor.to_dtype(dtype) }
 }
 
 /// The nodes on the way, largest number first.
@@ -30,7 +53,7 @@ impl<'a> Frontier<'a> {
     #[inline]
     fn add(&mut self, node: &'a Node, output: usize, gradient: Tensor, unit: bool) -> Result<()> {
         let fresh = |gradient| {
-            let mut pending = Pending { node, gradients: SmallVec::new(), unit };
+            let mut pending = Pending { node, sums: SmallVec::new(), unit };
             pending.put(output, gradient).map(|()| pending)
         };
         match &mut self.next {
@@ -59,19 +82,25 @@ impl<'a> Frontier<'a> {
 impl Pending<'_> {
     #[inline]
     fn put(&mut self, output: usize, gradient: Tensor) -> Result<()> {
-        while self.gradients.len() <= output {
-            self.gradients.push(None);
+        while self.sums.len() <= output {
+            self.sums.push(None);
         }
-        let slot = &mut self.gradients[output];
+        let slot = &mut self.sums[output];
         *slot = Some(match slot.take() {
-            // By value: in place, unless somebody else holds the sum so far.
             Some(sum) => {
                 self.unit = false;
-                (sum + gradient)?
+                sum.plus(gradient)?
             }
-            None => gradient,
+            None => Sum { dtype: gradient.dtype(), total: gradient },
         });
         Ok(())
+    }
+
+    /// The gradient of each output.
+    #[inline]
+    fn gradients(self) -> Result<SmallVec<[Option<Tensor>; 1]>> {
+        let rounded = |sum: Option<Sum>| sum.map(|sum| in_dtype(sum.total, sum.dtype)).transpose();
+        self.sums.into_iter().map(rounded).collect()
     }
 }
 
@@ -112,7 +141,9 @@ pub(crate) fn backward<'a>(
     for (root, seed, unit) in roots {
         frontier.add(&root.node, root.output as usize, seed, unit)?;
     }
-    while let Some(Pending { node, mut gradients, unit }) = frontier.pop() {
+    while let Some(pending) = frontier.pop() {
+        let (node, unit) = (pending.node, pending.unit);
+        let mut gradients = pending.gradients()?;
         let ends = node.op.is_none() || node.id < boundary;
         if ids.is_some() || ends {
             for (output, gradient) in gradients.iter().enumerate() {
@@ -148,6 +179,7 @@ pub(crate) fn backward<'a>(
             metas: node.metas.as_deref().unwrap_or_default(),
             needs: &needs,
             unit,
+            wide_range: false,
         };
         rules::pull(&mut record, std::mem::take(&mut gradients), &mut emit)?;
     }

@@ -4,7 +4,7 @@ use crate::backward::{self, Wanted};
 use crate::checkpoint::{self, paused};
 use crate::forward::ForwardDevice;
 use crate::node::{Edge, Node, Recorded, Saved};
-use crate::rules::{self, Rule};
+use crate::rules::{self, Rule, half};
 use osnova_tensor::{
     Backend, Capabilities, Device, Error, Gradients, HostData, Inputs, Meta, Metas, NodeId, Op, Outputs, Recompute,
     Recorder, Result, Shape, Tensor, Wrapper, decompose,
@@ -146,10 +146,13 @@ impl Autodiff {
                 saved.push((reads & rules::input(index) != 0).then(|| input.clone()));
             }
         }
-        let mut results = match rules::with_gradient(op) {
+        let wide = half::keeps_wide_results(op, reads, &inner);
+        let mut results = match (rules::with_gradient(op), wide) {
             // A loss makes its gradient in the same pass: the last output, kept for the way back.
-            Some(op) => self.inner.apply(&op, inner)?,
-            None => run(self.inner, op, inner, outputs)?,
+            (Some(op), false) => self.inner.apply(&op, inner)?,
+            (Some(op), true) => self.inner.apply(&op, half::widened(&inner)?)?,
+            (None, false) => run(self.inner, op, inner, outputs)?,
+            (None, true) => run(self.inner, op, half::widened(&inner)?, &half::widened_metas(outputs))?,
         };
         if reads & rules::TENSORS != 0 {
             for (index, result) in results.iter().enumerate() {
@@ -157,6 +160,9 @@ impl Autodiff {
             }
         }
         results.truncate(outputs.len());
+        if wide {
+            results = half::rounded(results, outputs)?;
+        }
         let node = Arc::new(Node::new(Some(op.clone()), edges, metas, saved, outputs.len()));
         if outputs.len() == 1
             && let Some(inner) = results.pop()
@@ -197,6 +203,10 @@ impl Backend for Autodiff {
             // The gradient that the forward pass makes is a constant: not for second derivatives, not for other inputs.
             Op::CrossEntropy(_) | Op::BinaryCrossEntropy(_) if inputs.iter().any(recorded) => {
                 !self.nested && rules::rule(op).is_some() && !inputs[1..].iter().any(recorded)
+            }
+            // Recorded as two operations, between which a half type must not be rounded: taken apart, it is recorded in f32.
+            Op::Linear { activation, .. } if !activation.derivative_from_output() => {
+                !half::is_half(inputs[0].dtype()) || !inputs.iter().any(recorded)
             }
             _ => rules::rule(op).is_some() || !inputs.iter().any(recorded),
         }

@@ -1,11 +1,11 @@
 //! The device of forward mode.
 
 use crate::device::{Wrappers, run};
-use crate::rules;
 use crate::rules::tangent::{self, Step, Tangents};
+use crate::rules::{self, half};
 use osnova_tensor::{
-    Activation, Backend, Capabilities, Device, Error, HostData, Inputs, Meta, Op, Outputs, Result, Shape, Tensor,
-    Wrapper,
+    Activation, Backend, Capabilities, Device, Error, HostData, Inputs, Meta, Metas, Op, Outputs, Result, Shape,
+    Tensor, Wrapper,
 };
 
 /// Adds [`forward_mode`](Self::forward_mode) to [`Device`].
@@ -160,6 +160,8 @@ impl Backend for ForwardMode {
         match op {
             // The gradient that the forward pass makes is by the logits alone.
             Op::CrossEntropy(_) | Op::BinaryCrossEntropy(_) if inputs[1..].iter().any(moving) => false,
+            // Two operations, between which a half type must not be rounded: taken apart, it runs in f32.
+            Op::Linear { activation, .. } if !activation.derivative_from_output() => !half::is_half(inputs[0].dtype()),
             _ => tangent::rule(op).is_some(),
         }
     }
@@ -197,16 +199,30 @@ impl Backend for ForwardMode {
             values.push(value);
             tangents.push(tangent);
         }
+        let wide = rule.has_steps() && values.iter().any(|value| half::is_half(value.dtype()));
+        let metas = if wide { half::widened_metas(outputs) } else { Metas::from_slice(outputs) };
+        if wide {
+            values = half::widened(&values)?;
+            for tangent in tangents.iter_mut().flatten() {
+                *tangent = tangent.to_dtype(tangent.dtype().accumulator())?;
+            }
+        }
         let mut results = match rules::with_gradient(op) {
             // A loss makes its gradient in the same pass.
             Some(op) => self.inner.apply(&op, values.clone())?,
-            None => run(self.inner, op, values.clone(), outputs)?,
+            None => run(self.inner, op, values.clone(), &metas)?,
         };
         let step =
-            Step { device: self.inner, op, inputs: &values, outputs: &results, metas: outputs, tangents: &tangents };
+            Step { device: self.inner, op, inputs: &values, outputs: &results, metas: &metas, tangents: &tangents };
         let mut moved = rule.push(&step)?;
         results.truncate(outputs.len());
         moved.resize(results.len(), None);
+        if wide {
+            results = half::rounded(results, outputs)?;
+            for (moved, meta) in moved.iter_mut().zip(outputs) {
+                *moved = moved.take().map(|moved| moved.to_dtype(meta.dtype)).transpose()?;
+            }
+        }
         Ok(results.into_iter().zip(moved).map(|(value, moved)| Self::put_together(device, value, moved)).collect())
     }
 

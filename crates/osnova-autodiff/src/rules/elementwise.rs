@@ -10,7 +10,7 @@ pub(super) fn unary(kind: Unary) -> Option<Rule> {
         // (−x)′ = −1
         Unary::Neg => one(NOTHING, |g, _| g.neg()),
         // |x|′ = sign x; 0 at 0
-        Unary::Abs => one(X, |g, of| g * of.x().sign()),
+        Unary::Abs => one(X, |g, of| of.x().equal(0.0)?.where_(0.0, g * of.x().sign())),
         // Steps: 0 wherever there is a derivative
         Unary::Sign | Unary::Floor | Unary::Ceil | Unary::Round => one(NOTHING, |g, _| g.zeros_like()),
         // (eˣ)′ = eˣ
@@ -23,10 +23,10 @@ pub(super) fn unary(kind: Unary) -> Option<Rule> {
         Unary::Ln1p => one(X, |g, of| g / (of.x() + 1.0)),
         // (√x)′ = 1/(2√x)
         Unary::Sqrt => one(OUTPUT, |g, of| g / (of.output() * 2.0)),
-        // (x^−½)′ = −½ (x^−½)³
-        Unary::Rsqrt => one(OUTPUT, |g, of| g * ((of.output().square()? * of.output())? * -0.5)),
+        // (x^−½)′ = −½ (x^−½)³, one factor at a time: the cube may overflow where the product with g does not
+        Unary::Rsqrt => one(OUTPUT, |g, of| (((g * of.output())? * of.output())? * of.output())? * -0.5),
         // (1/x)′ = −(1/x)²
-        Unary::Recip => one(OUTPUT, |g, of| (g * of.output().square())?.neg()),
+        Unary::Recip => one(OUTPUT, |g, of| ((g * of.output())? * of.output())?.neg()),
         // (sin x)′ = cos x
         Unary::Sin => one(X, |g, of| g * of.x().cos()),
         // (cos x)′ = −sin x
@@ -58,19 +58,20 @@ pub(super) fn binary(kind: Binary) -> Option<Rule> {
         Binary::Mul => two((Y, |g, of| g * of.y()), (X, |g, of| g * of.x())),
         // 1/y; −x/y² = −(x/y)/y
         Binary::Div => two((Y, |g, of| g / of.y()), (Y | OUTPUT, |g, of| (g * (of.output() / of.y()))?.neg())),
-        // y·xʸ⁻¹, 0 where y = 0; xʸ·ln x, 0 where x = 0 ≤ y
+        // y·xʸ⁻¹, 0 where y = 0; xʸ·ln x, 0 where x = 0 ≤ y and where x = ∞, y < 0
         Binary::Pow => two(
             (X | Y, |g, of| {
-                // With the exponent 1 at y = 0 the factor y makes the product 0, at x = 0 too.
+                // Where y = 0 and 1/x is infinite, any other x makes the product 0.
                 let (x, y) = (of.x(), of.y());
-                let lowered = y.equal(0.0)?.where_(1.0, y - 1.0)?;
-                g * (x.pow(lowered)? * y)
+                let vanishes = y.equal(0.0)?.and(x.recip()?.abs()?.equal(f64::INFINITY)?)?;
+                g * (vanishes.where_(1.0, x)?.pow(y - 1.0)? * y)
             }),
             (X | Y | OUTPUT, |g, of| {
-                // ln 1 = 0 stands in for ln 0.
+                // ln 1 = 0 stands in for the infinite logarithm.
                 let (x, y) = (of.x(), of.y());
-                let zero = x.equal(0.0)?.and(y.greater_equal(0.0)?)?;
-                g * (zero.where_(1.0, x)?.ln()? * of.output())
+                let at_zero = x.equal(0.0)?.and(y.greater_equal(0.0)?)?;
+                let vanishes = at_zero.or(x.equal(f64::INFINITY)?.and(y.less(0.0)?)?)?;
+                g * (vanishes.where_(1.0, x)?.ln()? * of.output())
             }),
         ),
         // [x < y]; [x > y]; half each where equal

@@ -7,8 +7,12 @@
 //! Tracked inputs have the output's shape in element-wise rules (the device makes broadcasting an `Expand`); constants may be smaller.
 //!
 //! An operation that has no rule here, and none in its decomposition, stops gradients: comparisons, positions, casts to integers.
+//!
+//! Rules need not care for half types: see [`half`]. A mask selects (`where_`) and does not multiply, since 0 · ∞ is NaN. Where a formula itself
+//! says 0 · ∞ it is NaN, as in PyTorch: `√x`, `ln x` and `1/√x` at 0 under a gradient of 0.
 
 mod elementwise;
+pub(crate) mod half;
 mod index;
 mod matmul;
 mod network;
@@ -17,7 +21,7 @@ mod shape;
 pub(crate) mod tangent;
 
 use crate::node::Saved;
-use osnova_tensor::{BinaryCrossEntropy, CrossEntropy, Meta, Op, Result, Shape, Tensor};
+use osnova_tensor::{BinaryCrossEntropy, CrossEntropy, DType, Meta, Op, Result, Shape, Tensor};
 use smallvec::SmallVec;
 
 /// What a derivative reads: any union of the constants below.
@@ -151,9 +155,20 @@ pub(crate) struct Record<'a> {
     pub(crate) needs: &'a dyn Fn(usize) -> bool,
     /// Whether the gradient of the output is the 1 that the pass started from.
     pub(crate) unit: bool,
+    /// Whether tensors of a half type with the range of `f32` are read in `f32`: then squares may overflow.
+    pub(crate) wide_range: bool,
 }
 
 impl Record<'_> {
+    /// Reads tensors of half types in `f32` from now on.
+    fn widen(&mut self) -> Result<()> {
+        for tensor in self.saved.iter_mut().flatten() {
+            self.wide_range |= tensor.dtype() == DType::BF16;
+            *tensor = tensor.to_dtype(tensor.dtype().accumulator())?;
+        }
+        Ok(())
+    }
+
     fn at(&self, index: usize) -> &Tensor {
         self.saved.get(index).and_then(Option::as_ref).expect("a rule reads only what it declares")
     }
@@ -199,6 +214,19 @@ pub(crate) fn pull(record: &mut Record, mut gradients: SmallVec<[Option<Tensor>;
     }
     // Other outputs of the operations with a row are positions and carry no gradient.
     let Some(gradient) = gradients.first_mut().and_then(Option::take) else { return Ok(()) };
+    let dtype = gradient.dtype();
+    if !half::is_half(dtype) || half::rounds_once(record.op, &gradient, record.metas) {
+        return pull_one(rule, record, gradient, emit);
+    }
+    record.widen()?;
+    pull_one(rule, record, gradient.to_dtype(dtype.accumulator())?, &mut |index, gradient| {
+        emit(index, gradient.to_dtype(dtype)?)
+    })
+}
+
+/// Passes the gradient of the first output on.
+#[inline]
+fn pull_one(rule: Rule, record: &mut Record, gradient: Tensor, emit: &mut Emit) -> Result<()> {
     match rule {
         Rule::Each(rows) => {
             // The last one to need it gets the last handle.

@@ -59,7 +59,8 @@ fn activation(kind: Activation) -> Option<Rule> {
         Activation::GeluTanh => one(X, |g, of| {
             const SCALE: f64 = FRAC_2_SQRT_PI * FRAC_1_SQRT_2; // √(2/π)
             const CUBIC: f64 = 0.044_715;
-            let x = of.x();
+            // Beyond ±100 the derivative is 0 or 1 to the last digit, and 0 times an overflown cube NaN.
+            let x = &of.x().clamp(-100.0, 100.0)?;
             let squared = x.square()?;
             let t = (x * ((&squared * (SCALE * CUBIC))? + SCALE)?)?.tanh()?;
             let inner = ((squared * (3.0 * SCALE * CUBIC))? + SCALE)?;
@@ -105,14 +106,16 @@ fn loss(g: Tensor, of: &mut Record, emit: &mut Emit) -> Result<()> {
     if of.unit {
         return emit(0, made);
     }
-    let (reduction, rows) = match of.op {
-        Op::CrossEntropy(options) => (options.reduction, true),
-        Op::BinaryCrossEntropy(options) => (options.reduction, false),
-        _ => return Ok(()),
-    };
-    // Without a reduction there is one g for each row of logits.
-    let g = if rows && reduction == ReductionKind::None { g.unsqueeze(1)? } else { g };
-    emit(0, (made * g)?)
+    match of.op {
+        // One g for each row of logits.
+        Op::CrossEntropy(options) if options.reduction == ReductionKind::None => {
+            let g = g.unsqueeze(1)?;
+            let product = (&made * g)?;
+            // What is ignored moves nothing, whatever comes back to it.
+            emit(0, if options.ignore_index.is_some() { made.equal(0.0)?.where_(0.0, product)? } else { product })
+        }
+        _ => emit(0, (made * g)?),
+    }
 }
 
 /// y = x̂·w + b with x̂ = (x − mean)·r, r = 1/√(variance + ε): for h = g·w,
@@ -129,9 +132,7 @@ fn layer_norm(g: Tensor, of: &mut Record, emit: &mut Emit) -> Result<()> {
     let x = of.x();
     let axes: SmallVec<[usize; 8]> = (x.rank() - options.axes..x.rank()).collect();
     let centred = (x - x.mean(&axes[..], true)?)?;
-    let variance = centred.square()?.mean(&axes[..], true)?;
-    let scale = (variance + options.epsilon.get())?.rsqrt()?;
-    let normal = (centred * &scale)?;
+    let (normal, scale) = normalised(centred, &axes, options.epsilon.get(), of.wide_range)?;
     if options.affine && of.needs(1) {
         emit(1, sum_batch(&(&g * &normal)?, options.axes)?)?;
     }
@@ -142,6 +143,20 @@ fn layer_norm(g: Tensor, of: &mut Record, emit: &mut Emit) -> Result<()> {
         emit(0, (((h - level)? - (normal * along)?)? * scale)?)?;
     }
     Ok(())
+}
+
+/// x̂ and r from the distances to the mean. With a wide range these are first divided by the largest one where a square might overflow.
+fn normalised(centred: Tensor, axes: &[usize], epsilon: f64, wide_range: bool) -> Result<(Tensor, Tensor)> {
+    if !wide_range {
+        let scale = (centred.square()?.mean(axes, true)? + epsilon)?.rsqrt()?;
+        return Ok(((centred * &scale)?, scale));
+    }
+    let largest = centred.detach().abs()?.max(axes, true)?;
+    let unit = largest.greater(1e15)?.where_(largest, 1.0)?;
+    let centred = (centred / &unit)?;
+    let floor = (unit.recip()?.square()? * epsilon)?;
+    let scale = (centred.square()?.mean(axes, true)? + floor)?.rsqrt()?;
+    Ok(((centred * &scale)?, (scale / unit)?))
 }
 
 /// The sum over all but the last `axes` axes.

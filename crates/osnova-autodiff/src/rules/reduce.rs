@@ -12,12 +12,14 @@ pub(super) fn rule(op: &Op) -> Option<Rule> {
         Op::Reduce { kind: Reduction::Prod, .. } => {
             one(X, |g, of| restore(&g, of, of.x().shape())? * products_of_others(of.x(), axes(of)))
         }
-        // [xᵢ = y] / how many are equal to y
+        // [xᵢ = y] / how many are equal to y; NaN where y is NaN, which equals nothing
         Op::Reduce { kind: Reduction::Max | Reduction::Min, .. } => one(X | OUTPUT, |g, of| {
             let x = of.x();
-            let extreme = x.equal(restore(of.output(), of, x.shape())?)?.to_dtype(x.dtype())?;
-            let count = extreme.sum(axes(of), true)?;
-            restore(&g, of, x.shape())? * (extreme / count)
+            let extreme = x.equal(restore(of.output(), of, x.shape())?)?;
+            let count = extreme.to_dtype(x.dtype())?.sum(axes(of), true)?;
+            let share = (g.reshape(count.shape())? / &count)?;
+            let nothing = ((&count * 0.0)? / count)?;
+            extreme.where_(share, nothing)
         }),
         // ∂yⱼ/∂xᵢ = 1 for j ≥ i: running sums from the other end
         Op::CumulativeSum { .. } => one(NOTHING, |g, of| {
@@ -37,13 +39,16 @@ pub(super) fn rule(op: &Op) -> Option<Rule> {
             let centred = (x - x.mean(axes(of), true)?)?;
             restore(&(g * 2.0)?, of, x.shape())? * (centred / freedom)
         }),
-        // exp(xᵢ − y)
+        // exp(xᵢ − y) = eˣᵢ / Σ eˣ. The sum of the left sides is 1 but for the rounding of y, which at large x is more than all of y − max x.
         Op::LogSumExp { .. } => one(X | OUTPUT, |g, of| {
             // At an infinite y, 0 in its place avoids ∞ − ∞.
             let y = of.output();
             let y = y.abs()?.less(f64::INFINITY)?.where_(y, 0.0)?;
             let shares = (of.x() - restore(&y, of, of.x().shape())?)?.exp()?;
-            restore(&g, of, of.x().shape())? * shares
+            let total = shares.sum(axes(of), true)?;
+            // No share at all where every x is −∞.
+            let total = total.equal(0.0)?.where_(1.0, total)?;
+            (g.reshape(total.shape())? / total)?.expand(shares.shape())? * shares
         }),
         _ => return None,
     })
@@ -81,12 +86,21 @@ fn products_of_others(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
     let rows = moved.reshape(&dims[..])?;
     let before = products_before(&rows)?;
     let after = products_before(&rows.flip(-1isize)?)?.flip(-1isize)?;
-    let others = (before * after)?.reshape(moved.shape())?;
+    let others = zero_among_others(&rows, (before * after)?)?.reshape(moved.shape())?;
     let mut inverse: SmallVec<[usize; 8]> = SmallVec::from_elem(0, order.len());
     for (place, &axis) in order.iter().enumerate() {
         inverse[axis] = place;
     }
     others.permute(&inverse[..])
+}
+
+/// The products of others with 0 where a zero is among them and the partial products overflow: 0 · ∞ of finite numbers.
+fn zero_among_others(rows: &Tensor, products: Tensor) -> Result<Tensor> {
+    let zeros = rows.equal(0.0)?.to_dtype(rows.dtype())?;
+    let other_zeros = (zeros.sum(-1isize, true)? - zeros)?.greater(0.0)?;
+    let finite = rows.is_finite()?.min(-1isize, true)?;
+    let lost = products.is_nan()?.and(other_zeros)?.and(finite)?;
+    lost.where_(0.0, products)
 }
 
 /// `y[i] = x[0] ⋯ x[i−1]` along the last axis.

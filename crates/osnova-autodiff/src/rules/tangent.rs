@@ -87,6 +87,11 @@ pub(crate) fn rule(op: &Op) -> Option<Forward> {
 }
 
 impl Forward {
+    /// Whether more than one operation makes the tangent: half types take them in `f32`.
+    pub(crate) fn has_steps(self) -> bool {
+        !matches!(self, Self::Linear | Self::Custom)
+    }
+
     /// The tangents of the outputs. At least one input has one.
     pub(crate) fn push(self, step: &Step) -> Result<Tangents> {
         Ok(smallvec![match self {
@@ -114,6 +119,7 @@ impl Step<'_> {
             metas: &metas,
             needs: &|_| true,
             unit: false,
+            wide_range: false,
         })
     }
 }
@@ -147,7 +153,12 @@ fn reduction(step: &Step) -> Result<Tensor> {
         | Op::LogSumExp { axes, keep_dims } => (&axes[..], *keep_dims),
         _ => unreachable!("no other operation is a reduction"),
     };
-    (partials * tangent)?.sum(axes, keep_dims)
+    chosen(&partials, tangent)?.sum(axes, keep_dims)
+}
+
+/// Partial derivatives times tangents, 0 where the derivative is: what does not count moves nothing, however it moves itself.
+fn chosen(partials: &Tensor, tangent: &Tensor) -> Result<Tensor> {
+    partials.equal(0.0)?.where_(0.0, partials * tangent)
 }
 
 /// The operation on the tangents; where one of several is missing, zeros. Indices stay.
@@ -230,7 +241,7 @@ fn activation_gradient_step(step: &Step) -> Result<Tensor> {
 /// The gradient that the loss made in the same pass, times the tangent of the logits, summed as the loss is.
 fn loss(step: &Step) -> Result<Tensor> {
     let tangent = step.tangent(0).expect("the device claims losses of moving logits alone");
-    let change = (&step.outputs[1] * tangent)?;
+    let change = chosen(&step.outputs[1], tangent)?;
     match step.op {
         Op::CrossEntropy(CrossEntropy { reduction: ReductionKind::None, .. }) => change.sum(1, false),
         Op::BinaryCrossEntropy(BinaryCrossEntropy { reduction: ReductionKind::None, .. }) => Ok(change),
