@@ -1,10 +1,10 @@
 //! The backend: which kernel answers which operation.
 
+use crate::failure::Failure;
 use crate::kernels::{create, elementwise, index, losses, movement, normalise, optimize, product, reduce, softmax};
-use crate::memory::{Buffer, provide};
-use crate::native::with_native;
+use crate::memory::Buffer;
 use crate::parallel::Parallel;
-use crate::storage::{Storage, contiguous, view};
+use crate::storage::{Storage, view};
 use osnova_tensor::{
     Backend, Capabilities, DType, DTypeSet, Device, Error, HostData, Inputs, Layout, Meta, Op, Outputs, Result, Shape,
     Tensor, view_layout,
@@ -29,32 +29,6 @@ impl Cpu {
             format!("there is no kernel for {}", op.name()),
             "Use a version of osnova-cpu that matches osnova-tensor",
         )
-    }
-
-    /// Fails where there is not enough memory for a new tensor.
-    #[inline]
-    fn provide(&self, meta: &Meta) -> Result<()> {
-        let bytes = meta.shape.count().saturating_mul(meta.dtype.size());
-        if provide(bytes) { Ok(()) } else { Err(self.out_of_memory(meta)) }
-    }
-
-    #[cold]
-    fn out_of_memory(&self, meta: &Meta) -> Box<Error> {
-        let (shape, dtype) = (meta.shape, meta.dtype);
-        let gigabytes = shape.count() as f64 * dtype.size() as f64 / (1u64 << 30) as f64;
-        Error::device(
-            &self.name,
-            format!("out of memory: a tensor of shape {shape} and dtype {dtype} takes {gigabytes:.1} GiB"),
-            "Use smaller batches, a smaller model or a narrower dtype, or drop tensors that are no longer needed",
-        )
-    }
-
-    /// The tensor itself if its elements lie row-major, else a copy in which they do.
-    fn made_contiguous(&self, device: Device, input: Tensor) -> Result<Tensor> {
-        if !input.layout().is_contiguous() {
-            self.provide(&Meta::new(*input.shape(), input.dtype()))?;
-        }
-        Ok(movement::made_contiguous(self.parallel, device, input))
     }
 }
 
@@ -97,70 +71,70 @@ impl Backend for Cpu {
             HostData::I32(values) => Buffer::from_vec(values),
             HostData::U32(values) => Buffer::from_vec(values),
             HostData::U8(values) => Buffer::from_vec(values),
-            HostData::Bool(values) => Buffer::from_vec(values.into_iter().map(u8::from).collect()),
+            HostData::Bool(values) => {
+                Buffer::copy_of(bytemuck::cast_slice::<bool, u8>(&values)).map_err(|refused| {
+                    Failure::from(refused).explain(&self.name, "copy from the host", &[Meta::new(shape, dtype)])
+                })?
+            }
         };
         Ok(Tensor::from_parts(device, Layout::contiguous(shape), dtype, Storage::Own(buffer)))
     }
 
     fn download(&self, tensor: &Tensor) -> Result<HostData> {
-        let whole = self.made_contiguous(tensor.device(), tensor.clone())?;
-        let data = with_native!(whole.dtype(), T => {
-            let bytes = bytemuck::cast_slice(contiguous::<T>(&whole).unwrap_or(&[]));
-            HostData::from_bytes(whole.dtype(), bytes)
-        });
-        data.ok_or_else(|| Error::device(&self.name, "a truth value is neither 0 nor 1", "This is a defect: report it"))
+        let meta = Meta::new(*tensor.shape(), tensor.dtype());
+        movement::to_host(self.parallel, tensor)
+            .map_err(|refused| Failure::from(refused).explain(&self.name, "copy to the host", &[meta]))?
+            .ok_or_else(|| Error::device(&self.name, "a truth value is neither 0 nor 1", "This is a defect: report it"))
     }
 
     #[inline]
     fn execute(&self, device: Device, op: &Op, inputs: Inputs, outputs: &[Meta]) -> Result<Outputs> {
-        match self.parallel.own() {
+        let outcome = match self.parallel.own() {
             None => self.run(device, op, inputs, outputs),
             Some(pool) => pool.run(|| self.run(device, op, inputs, outputs)),
-        }
+        };
+        outcome.map_err(|failure| failure.explain(&self.name, op.name(), outputs))
     }
 }
 
 impl Cpu {
-    fn run(&self, device: Device, op: &Op, mut inputs: Inputs, outputs: &[Meta]) -> Result<Outputs> {
+    fn run(&self, device: Device, op: &Op, mut inputs: Inputs, outputs: &[Meta]) -> Result<Outputs, Failure> {
         let parallel = self.parallel;
         // An optimizer of no parameters has no output.
         let Some(meta) = outputs.first() else { return Ok(Outputs::new()) };
-        if !op.is_view() {
-            outputs.iter().try_for_each(|meta| self.provide(meta))?;
-        }
         // Inference has counted the inputs; the last one comes off first.
         let last = |inputs: &mut Inputs| inputs.pop().ok_or_else(|| self.missing(op));
         let output = match op {
-            Op::Full { value, .. } => create::full(device, *value, meta),
-            Op::Arange { start, step, .. } => create::arange(device, *start, *step, meta),
-            Op::Random { distribution, stream, .. } => create::random(parallel, device, *distribution, *stream, meta),
+            Op::Full { value, .. } => create::full(device, *value, meta)?,
+            Op::Arange { start, step, .. } => create::arange(device, *start, *step, meta)?,
+            Op::Random { distribution, stream, .. } => create::random(parallel, device, *distribution, *stream, meta)?,
             Op::Reshape { .. } | Op::Permute { .. } | Op::Expand { .. } | Op::Slice { .. } => {
                 let mut input = last(&mut inputs)?;
                 let layout = match view_layout(op, input.layout()) {
                     Some(layout) => layout,
                     None => {
-                        input = self.made_contiguous(device, input)?;
+                        input = movement::made_contiguous(parallel, device, input)?;
                         view_layout(op, input.layout()).ok_or_else(|| self.missing(op))?
                     }
                 };
                 view(&input, layout)
             }
-            Op::Contiguous => self.made_contiguous(device, last(&mut inputs)?)?,
-            Op::Pad { padding, value } => movement::pad(parallel, device, &inputs[0], padding, *value, meta),
-            Op::Concat { axis } => movement::concat(parallel, device, &inputs, *axis, meta),
-            Op::Unary(kind) => elementwise::unary(parallel, device, *kind, last(&mut inputs)?, meta),
+            Op::Contiguous => movement::made_contiguous(parallel, device, last(&mut inputs)?)?,
+            Op::Pad { padding, value } => movement::pad(parallel, device, &inputs[0], padding, *value, meta)?,
+            Op::Concat { axis } => movement::concat(parallel, device, &inputs, *axis, meta)?,
+            Op::Unary(kind) => elementwise::unary(parallel, device, *kind, last(&mut inputs)?, meta)?,
             Op::Binary(kind) => {
                 let right = last(&mut inputs)?;
-                elementwise::binary(parallel, device, *kind, last(&mut inputs)?, right, meta)
+                elementwise::binary(parallel, device, *kind, last(&mut inputs)?, right, meta)?
             }
-            Op::Compare(kind) => elementwise::compare(parallel, device, *kind, &inputs[0], &inputs[1], meta),
-            Op::Clamp { low, high } => elementwise::clamp(parallel, device, *low, *high, last(&mut inputs)?, meta),
-            Op::Where => elementwise::where_(parallel, device, &inputs[0], &inputs[1], &inputs[2], meta),
-            Op::Cast { .. } => elementwise::cast(parallel, device, last(&mut inputs)?, meta),
-            Op::Reduce { kind, axes, .. } => reduce::reduce(parallel, device, *kind, &inputs[0], axes, meta),
-            Op::ArgReduce { kind, axis, .. } => reduce::arg_reduce(device, *kind, &inputs[0], *axis, meta),
-            Op::CumulativeSum { axis, reverse } => reduce::cumulative_sum(device, &inputs[0], *axis, *reverse, meta),
-            Op::Matmul => product::matmul(device, &inputs[0], &inputs[1], meta),
+            Op::Compare(kind) => elementwise::compare(parallel, device, *kind, &inputs[0], &inputs[1], meta)?,
+            Op::Clamp { low, high } => elementwise::clamp(parallel, device, *low, *high, last(&mut inputs)?, meta)?,
+            Op::Where => elementwise::where_(parallel, device, &inputs[0], &inputs[1], &inputs[2], meta)?,
+            Op::Cast { .. } => elementwise::cast(parallel, device, last(&mut inputs)?, meta)?,
+            Op::Reduce { kind, axes, .. } => reduce::reduce(parallel, device, *kind, &inputs[0], axes, meta)?,
+            Op::ArgReduce { kind, axis, .. } => reduce::arg_reduce(device, *kind, &inputs[0], *axis, meta)?,
+            Op::CumulativeSum { axis, reverse } => reduce::cumulative_sum(device, &inputs[0], *axis, *reverse, meta)?,
+            Op::Matmul => product::matmul(device, &inputs[0], &inputs[1], meta)?,
             Op::Gather { axis } => index::gather(device, &inputs[0], &inputs[1], *axis, meta)?,
             Op::ScatterAdd { axis } => {
                 let base = inputs.remove(0);
@@ -172,33 +146,33 @@ impl Cpu {
                 index::index_add(parallel, device, base, &inputs[0], &inputs[1], *axis, meta)?
             }
             Op::Sort { axis, descending } => {
-                let (values, indices) = index::sort(device, &inputs[0], *axis, *descending, outputs);
+                let (values, indices) = index::sort(device, &inputs[0], *axis, *descending, outputs)?;
                 return Ok(smallvec![values, indices]);
             }
-            Op::Mean { axes, .. } => reduce::mean(parallel, device, &inputs[0], axes, meta),
+            Op::Mean { axes, .. } => reduce::mean(parallel, device, &inputs[0], axes, meta)?,
             Op::Softmax { .. } | Op::LogSoftmax { .. } => {
                 let logarithm = matches!(op, Op::LogSoftmax { .. });
-                softmax::softmax(parallel, device, last(&mut inputs)?, logarithm, meta)
+                softmax::softmax(parallel, device, last(&mut inputs)?, logarithm, meta)?
                     .ok_or_else(|| self.missing(op))?
             }
-            Op::Activate(kind) => elementwise::activate(parallel, device, *kind, last(&mut inputs)?, meta)
+            Op::Activate(kind) => elementwise::activate(parallel, device, *kind, last(&mut inputs)?, meta)?
                 .ok_or_else(|| self.missing(op))?,
             Op::ActivationGradient(kind) => {
                 let output = last(&mut inputs)?;
-                elementwise::activation_gradient(parallel, device, *kind, last(&mut inputs)?, &output, meta)
+                elementwise::activation_gradient(parallel, device, *kind, last(&mut inputs)?, &output, meta)?
             }
-            Op::Linear { activation, .. } => product::linear(parallel, device, &inputs, *activation, meta),
+            Op::Linear { activation, .. } => product::linear(parallel, device, &inputs, *activation, meta)?,
             Op::CrossEntropy(attributes) => {
                 return losses::cross_entropy(parallel, device, attributes, &inputs, outputs);
             }
             Op::BinaryCrossEntropy(attributes) => {
-                return Ok(losses::binary_cross_entropy(parallel, device, attributes, &inputs, outputs));
+                return Ok(losses::binary_cross_entropy(parallel, device, attributes, &inputs, outputs)?);
             }
-            Op::LayerNorm(attributes) => normalise::layer_norm(parallel, device, attributes, &inputs, meta),
+            Op::LayerNorm(attributes) => normalise::layer_norm(parallel, device, attributes, &inputs, meta)?,
             Op::Optimize(attributes) => {
-                return optimize::optimize(parallel, device, attributes, inputs).ok_or_else(|| self.missing(op));
+                return Ok(optimize::optimize(parallel, device, attributes, inputs)?.ok_or_else(|| self.missing(op))?);
             }
-            _ => return Err(self.missing(op)),
+            _ => return Err(self.missing(op).into()),
         };
         Ok(smallvec![output])
     }

@@ -148,21 +148,22 @@ fn choose() -> Level {
     level
 }
 
+/// Whether the processor reports all of these features.
+#[cfg(target_arch = "x86_64")]
+macro_rules! detected {
+    ($($feature:tt)+) => { $(is_x86_feature_detected!($feature))&&+ };
+}
+
+/// Every feature that `simd_dispatch!` and the kernels of `gemm` enable is asked for here, by itself: an emulator or a
+/// hypervisor may hide one that every processor of the generation has.
 #[cfg(target_arch = "x86_64")]
 fn supports(level: Level) -> bool {
-    let avx2 =
-        || is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
+    let avx2 = || detected!("avx2" "fma" "f16c" "bmi1" "bmi2" "lzcnt" "popcnt");
     match level {
         Level::Portable => true,
         Level::Neon => false,
         Level::Avx2Fma => avx2(),
-        Level::Avx512 => {
-            avx2()
-                && is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512dq")
-        }
+        Level::Avx512 => avx2() && detected!("avx512f" "avx512bw" "avx512dq" "avx512vl"),
     }
 }
 
@@ -231,4 +232,54 @@ macro_rules! simd_dispatch {
             }
         }
     )+};
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lists of features behind a word in a source file, as single features.
+    fn features<'a>(source: &'a str, word: &'a str) -> impl Iterator<Item = &'a str> {
+        let lists = source.split(word).skip(1).filter_map(|rest| rest.strip_prefix('"')?.split('"').next());
+        lists.flat_map(|list| list.split(','))
+    }
+
+    #[test]
+    fn every_feature_that_is_enabled_is_detected_first() {
+        let (own, _) = include_str!("dispatch.rs").split_once("#[cfg(test)]").unwrap();
+        let (_, detection) = own.split_once("fn supports").unwrap();
+        let (detection, _) = detection.split_once("#[cfg").unwrap();
+        let sources = [own, include_str!("gemm/block.rs"), include_str!("gemm/dots.rs")];
+        let mut known = 0;
+        for feature in
+            sources.iter().flat_map(|source| features(source, "enable = ").chain(features(source, "features ")))
+        {
+            assert!(detection.contains(&format!("\"{feature}\"")), "`{feature}` is enabled but never detected");
+            known += 1;
+        }
+        assert!(known > 30, "the lists were not found: only {known} features");
+    }
+
+    #[test]
+    fn no_other_file_enables_features() {
+        fn visit(folder: &std::path::Path, found: &mut Vec<String>) {
+            for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+                let path = entry.path();
+                if path.is_dir() {
+                    visit(&path, found);
+                } else if std::fs::read_to_string(&path).is_ok_and(|text| text.contains("target_feature(enable")) {
+                    found.push(entry.file_name().into_string().unwrap());
+                }
+            }
+        }
+        let mut found = Vec::new();
+        visit(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+        found.sort();
+        assert_eq!(found, ["block.rs", "dispatch.rs", "dots.rs"], "add the file to the test above");
+    }
+
+    #[test]
+    fn the_chosen_level_is_one_of_the_processor() {
+        assert!(available_levels().contains(&level()));
+    }
 }

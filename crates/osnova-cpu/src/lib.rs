@@ -19,6 +19,7 @@
 //! All dtypes are supported. Half types are stored as such and computed in `f32`.
 
 mod backend;
+mod failure;
 mod kernels;
 mod native;
 mod parallel;

@@ -8,8 +8,11 @@
 //!
 //! **Bytes are always initialised.** A block comes from the system zeroed, and afterwards only values without padding
 //! ([`bytemuck::Pod`]) are written to it. A new buffer may hold stale numbers, never uninitialised memory.
+//!
+//! **Allocation can fail.** A request that the system refuses empties the free lists and is tried once more; then it is
+//! [`OutOfMemory`], never the end of the program.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::cell::RefCell;
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -21,6 +24,48 @@ use bytemuck::Pod;
 
 /// Every buffer starts at a multiple of this: a cache line, and the widest vector register.
 pub const ALIGNMENT: usize = 64;
+
+/// The system does not have so many bytes, even after the free lists were emptied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory {
+    /// The bytes that were asked for; `usize::MAX` where there were more than that.
+    pub bytes: usize,
+}
+
+impl fmt::Display for OutOfMemory {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "out of memory: {} were asked for", Size(self.bytes))
+    }
+}
+
+impl std::error::Error for OutOfMemory {}
+
+/// A number of bytes as people read it.
+pub(crate) struct Size(pub(crate) usize);
+
+impl fmt::Display for Size {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.0 as f64;
+        match self.0 {
+            0..0x400 => write!(formatter, "{} bytes", self.0),
+            0x400..0x10_0000 => write!(formatter, "{:.1} KiB", bytes / 1024.0),
+            0x10_0000..0x1000_0000 => write!(formatter, "{:.1} MiB", bytes / (1u64 << 20) as f64),
+            _ => write!(formatter, "{:.1} GiB", bytes / (1u64 << 30) as f64),
+        }
+    }
+}
+
+/// Room for `count` elements in a `Vec`, for what does not live in a [`Buffer`].
+pub(crate) fn vec_for<T>(count: usize) -> Result<Vec<T>, OutOfMemory> {
+    let mut room = Vec::new();
+    let refused = |_| OutOfMemory { bytes: count.saturating_mul(size_of::<T>()) };
+    if room.try_reserve_exact(count).is_err() {
+        // The free lists may hold what is missing.
+        release_cached();
+        room.try_reserve_exact(count).map_err(refused)?;
+    }
+    Ok(room)
+}
 
 /// The bytes of a tensor: zeroed or stale when new, shared by nobody.
 pub struct Buffer {
@@ -47,40 +92,65 @@ unsafe impl Sync for Buffer {}
 
 impl Buffer {
     /// A buffer of `length` bytes whose contents are unspecified (but initialised).
+    ///
+    /// # Errors
+    /// The system has too little memory.
     #[inline]
-    pub fn new(length: usize) -> Self {
+    pub fn new(length: usize) -> Result<Self, OutOfMemory> {
         if length == 0 {
-            return Self { start: NonNull::<AlignedByte>::dangling().cast(), length, owner: Owner::Nobody };
+            return Ok(Self::empty());
         }
-        let block = acquire(class_of(length));
-        Self { start: block.start, length, owner: Owner::Cache(block) }
+        let block = acquire(length)?;
+        Ok(Self { start: block.start, length, owner: Owner::Cache(block) })
+    }
+
+    /// A buffer for `count` elements of type `T`, unspecified as in [`new`](Self::new).
+    ///
+    /// # Errors
+    /// The system has too little memory.
+    #[inline]
+    pub fn of<T: Pod>(count: usize) -> Result<Self, OutOfMemory> {
+        Self::new(count.checked_mul(size_of::<T>()).ok_or(OutOfMemory { bytes: usize::MAX })?)
     }
 
     /// A buffer of `length` zero bytes.
-    pub fn zeroed(length: usize) -> Self {
-        let mut buffer = Self::new(length);
+    ///
+    /// # Errors
+    /// The system has too little memory.
+    pub fn zeroed(length: usize) -> Result<Self, OutOfMemory> {
+        let mut buffer = Self::new(length)?;
         buffer.as_mut_slice::<u8>().fill(0);
-        buffer
+        Ok(buffer)
     }
 
     /// A buffer that holds a copy of `elements`.
-    pub fn copy_of<T: Pod>(elements: &[T]) -> Self {
-        let mut buffer = Self::new(size_of_val(elements));
+    ///
+    /// # Errors
+    /// The system has too little memory.
+    pub fn copy_of<T: Pod>(elements: &[T]) -> Result<Self, OutOfMemory> {
+        let mut buffer = Self::new(size_of_val(elements))?;
         buffer.as_mut_slice().copy_from_slice(elements);
-        buffer
+        Ok(buffer)
     }
 
-    /// Takes over the memory of a `Vec` without copying.
+    /// A buffer without bytes.
+    fn empty() -> Self {
+        Self { start: NonNull::<AlignedByte>::dangling().cast(), length: 0, owner: Owner::Nobody }
+    }
+
+    /// Takes over the memory of a `Vec` without copying, with whatever capacity it has.
     pub fn from_vec<T: Pod>(elements: Vec<T>) -> Self {
         let length = size_of_val(elements.as_slice());
-        let layout = Layout::array::<T>(elements.capacity()).unwrap_or_else(|_| unreachable!("the Vec already exists"));
         if length == 0 {
-            return Self::new(0);
+            return Self::empty();
         }
+        let layout = Layout::array::<T>(elements.capacity()).unwrap_or_else(|_| unreachable!("the Vec already exists"));
         let mut elements = ManuallyDrop::new(elements);
-        let start = NonNull::from(elements.as_mut_slice()).cast();
+        // The `Vec`'s own pointer, which is good for its whole capacity: the memory is freed through it. One from its
+        // slice would be good for the elements alone.
+        let Some(start) = NonNull::new(elements.as_mut_ptr()) else { unreachable!("a Vec's pointer is never null") };
         count_use(layout.size());
-        Self { start, length, owner: Owner::Vec(layout) }
+        Self { start: start.cast(), length, owner: Owner::Vec(layout) }
     }
 
     /// The number of bytes.
@@ -142,12 +212,6 @@ impl Drop for Buffer {
     }
 }
 
-impl Clone for Buffer {
-    fn clone(&self) -> Self {
-        Self::copy_of(self.as_slice::<u8>())
-    }
-}
-
 impl fmt::Debug for Buffer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Buffer").field("length", &self.length).field("capacity", &self.capacity()).finish()
@@ -191,30 +255,6 @@ pub fn release_cached() {
         list.drain(..).for_each(give_back);
     }
     shared.bytes = 0;
-}
-
-/// Buffers from this size on are [provided](provide) for before a kernel asks for them.
-const LARGE: usize = 1 << 30;
-
-/// Whether a buffer of `length` bytes can be had. [`Buffer::new`] cannot fail but by ending the program, as a `Vec`
-/// cannot; so whoever is about to need a large buffer asks first, while an error can still be told.
-pub(crate) fn provide(length: usize) -> bool {
-    if length < LARGE {
-        return true;
-    }
-    // No allocation is larger, and beyond this there would be no size class.
-    if length > usize::MAX >> 1 {
-        return false;
-    }
-    let class = class_of(length);
-    if !shared().lists[class as usize].is_empty() {
-        return true;
-    }
-    let Some(block) = try_from_system(class) else { return false };
-    let mut shared = shared();
-    shared.bytes += class_bytes(class);
-    shared.lists[class as usize].push(block);
-    true
 }
 
 /// A dangling pointer to this is aligned as every buffer is.
@@ -318,34 +358,43 @@ fn shared() -> std::sync::MutexGuard<'static, SharedLists> {
 /// Blocks up to this size do not enter the statistics.
 const UNCOUNTED: usize = 1 << 10;
 
+/// A block that holds `length` bytes (at least one).
 #[inline]
-fn acquire(class: u8) -> Block {
+fn acquire(length: usize) -> Result<Block, OutOfMemory> {
+    let class = class_of(length);
     let bytes = class_bytes(class);
-    if bytes > UNCOUNTED {
-        count_use(bytes);
-    }
     if bytes < LARGEST_LOCAL {
         let kept = LOCAL.try_with(|lists| lists.borrow_mut().0[class as usize].pop());
         if let Ok(Some(block)) = kept {
-            return block;
+            if bytes > UNCOUNTED {
+                count_use(bytes);
+            }
+            return Ok(block);
         }
     }
-    acquire_shared(class, bytes)
+    acquire_shared(length)
 }
 
+/// As [`acquire`], from the shared lists or the system.
 #[cold]
-fn acquire_shared(class: u8, bytes: usize) -> Block {
-    let mut shared = shared();
-    match shared.lists[class as usize].pop() {
-        Some(block) => {
-            shared.bytes -= bytes;
-            block
-        }
-        None => {
-            drop(shared);
-            from_system(class)
-        }
+fn acquire_shared(length: usize) -> Result<Block, OutOfMemory> {
+    // No allocation is larger, and beyond this there would be no size class.
+    if length > isize::MAX as usize {
+        return Err(OutOfMemory { bytes: length });
     }
+    let class = class_of(length);
+    let bytes = class_bytes(class);
+    let kept = {
+        let mut shared = shared();
+        let kept = shared.lists[class as usize].pop();
+        shared.bytes -= if kept.is_some() { bytes } else { 0 };
+        kept
+    };
+    let block = kept.or_else(|| from_system(class)).ok_or(OutOfMemory { bytes: length })?;
+    if bytes > UNCOUNTED {
+        count_use(bytes);
+    }
+    Ok(block)
 }
 
 #[inline]
@@ -358,6 +407,7 @@ fn release(block: Block) {
         let kept = LOCAL.try_with(|lists| {
             let list = &mut lists.borrow_mut().0[block.class as usize];
             let room = list.len() < LOCAL_BLOCKS && (list.len() + 1) * bytes <= LOCAL_BYTES;
+            let room = room && list.try_reserve(1).is_ok();
             if room {
                 list.push(block);
             }
@@ -374,7 +424,9 @@ fn release(block: Block) {
 fn release_shared(block: Block) {
     let bytes = class_bytes(block.class);
     let mut shared = shared();
-    if shared.bytes + bytes <= SHARED_BYTES.max(PEAK.load(Relaxed)) {
+    let wanted = shared.bytes + bytes <= SHARED_BYTES.max(PEAK.load(Relaxed));
+    // Where there is no memory even for the list, the block itself is what is missing.
+    if wanted && shared.lists[block.class as usize].try_reserve(1).is_ok() {
         shared.bytes += bytes;
         shared.lists[block.class as usize].push(block);
     } else {
@@ -391,17 +443,9 @@ fn system_layout(class: u8) -> Option<Layout> {
     Layout::from_size_align(bytes.checked_add(room)?, 16).ok()
 }
 
-#[cold]
-fn from_system(class: u8) -> Block {
-    try_from_system(class).unwrap_or_else(|| match system_layout(class) {
-        Some(layout) => handle_alloc_error(layout),
-        None => panic!("a tensor of {} bytes cannot exist", class_bytes(class)),
-    })
-}
-
 /// A block from the system, or none if it has too little memory even after the free lists were emptied.
 #[cold]
-fn try_from_system(class: u8) -> Option<Block> {
+fn from_system(class: u8) -> Option<Block> {
     static ORDINAL: AtomicUsize = AtomicUsize::new(0);
     let layout = system_layout(class)?;
     // SAFETY: the layout's size is not zero.
@@ -437,6 +481,10 @@ fn give_back(block: Block) {
 mod tests {
     use super::*;
 
+    fn buffer(length: usize) -> Buffer {
+        Buffer::new(length).unwrap()
+    }
+
     #[test]
     fn classes_hold_their_lengths_tightly() {
         for length in (1..5000).chain([1 << 20, (1 << 20) + 1, (1 << 33) + 7]) {
@@ -450,32 +498,43 @@ mod tests {
 
     #[test]
     fn buffers_are_aligned_and_staggered() {
-        let buffers: Vec<_> = [1, 64, 100, 9_000, 9_000, 70_000, 2_000_000].map(Buffer::new).into_iter().collect();
+        let buffers: Vec<_> = [1, 64, 100, 9_000, 9_000, 70_000, 2_000_000].map(buffer).into_iter().collect();
         for buffer in &buffers {
             assert_eq!(buffer.start.addr().get() % ALIGNMENT, 0);
         }
-        let (a, b) = (Buffer::new(40_000), Buffer::new(40_000));
+        let (a, b) = (buffer(40_000), buffer(40_000));
         let apart = a.start.addr().get().abs_diff(b.start.addr().get()) % PAGE;
         assert!(apart.min(PAGE - apart) >= ALIGNMENT, "{apart} bytes apart in the page");
     }
 
     #[test]
     fn a_dropped_buffer_is_used_again() {
-        let first = Buffer::new(333_333);
+        let first = buffer(333_333);
         let start = first.start;
         drop(first);
-        assert_eq!(Buffer::new(333_000).start, start, "the same class gives the block just freed");
+        assert_eq!(buffer(333_000).start, start, "the same class gives the block just freed");
     }
 
     #[test]
-    fn what_cannot_be_had_is_told_before() {
-        assert!(provide(1));
-        assert!(provide(LARGE), "untouched pages cost nothing");
-        drop(Buffer::new(LARGE));
-        for length in [1 << 60, usize::MAX >> 1, usize::MAX] {
-            assert!(!provide(length), "{length}");
+    fn lengths_that_no_memory_holds_are_refused() {
+        for length in [1 << 58, isize::MAX as usize - 1, isize::MAX as usize, 1 << 63, usize::MAX - 63, usize::MAX] {
+            let before = memory_statistics();
+            assert_eq!(Buffer::new(length).unwrap_err(), OutOfMemory { bytes: length });
+            assert!(Buffer::zeroed(length).is_err());
+            assert!(memory_statistics().bytes_from_system <= before.bytes_from_system + (1 << 30), "nothing is kept");
         }
-        release_cached();
+        // A product that wraps to a small number.
+        for count in [usize::MAX, usize::MAX / 2 + 2, (usize::MAX >> 3) + 2] {
+            assert!(Buffer::of::<u64>(count).is_err(), "{count}");
+            assert!(vec_for::<u64>(count).is_err(), "{count}");
+        }
+        assert_eq!(Buffer::of::<u64>(3).unwrap().len(), 24);
+    }
+
+    #[test]
+    fn sizes_read_well() {
+        let texts = [0, 1023, 1536, 3 << 20, 1 << 30, 5 << 40].map(|bytes| Size(bytes).to_string());
+        assert_eq!(texts, ["0 bytes", "1023 bytes", "1.5 KiB", "3.0 MiB", "1.0 GiB", "5120.0 GiB"]);
     }
 
     #[test]
@@ -487,27 +546,27 @@ mod tests {
         assert_eq!(buffer.as_slice::<f32>().as_ptr().addr(), start);
         assert_eq!((buffer.len(), buffer.capacity()), (12, 40));
         buffer.as_mut_slice::<f32>()[1] = 7.0;
-        assert_eq!(buffer.clone().as_slice::<f32>(), [1.5, 7.0, 3.0]);
+        assert_eq!(buffer.as_slice::<f32>(), [1.5, 7.0, 3.0]);
     }
 
     #[test]
     fn empty_buffers_have_empty_slices() {
-        assert!(Buffer::new(0).as_slice::<f64>().is_empty());
+        assert!(buffer(0).as_slice::<f64>().is_empty());
         assert!(Buffer::from_vec(Vec::<i64>::with_capacity(5)).as_mut_slice::<i64>().is_empty());
     }
 
     #[test]
     #[should_panic(expected = "OutputSliceWouldHaveSlop")]
     fn a_ragged_view_is_refused() {
-        let _ = Buffer::new(6).as_slice::<f32>();
+        let _ = buffer(6).as_slice::<f32>();
     }
 
     #[test]
     fn blocks_travel_between_threads() {
-        let buffers: Vec<_> = (0..600).map(|_| Buffer::zeroed(5_000)).collect();
+        let buffers: Vec<_> = (0..600).map(|_| Buffer::zeroed(5_000).unwrap()).collect();
         std::thread::spawn(move || drop(buffers)).join().unwrap();
         let before = memory_statistics().system_allocations;
-        let again: Vec<_> = (0..600).map(|_| Buffer::new(5_000)).collect();
+        let again: Vec<_> = (0..600).map(|_| buffer(5_000)).collect();
         let new = memory_statistics().system_allocations - before;
         assert!(new < 100, "{new} of {} buffers came from the system although as many were free", again.len());
     }

@@ -64,17 +64,20 @@ impl Parallel {
         work: impl Fn(usize, &mut [T], &mut [U]) + Sync,
     ) {
         let nanoseconds = cost * second.len() as f64;
-        let pieces = first.chunks_mut(chunk.max(1)).zip(second.chunks_mut((chunk * width).max(1)));
-        let pieces = pieces.enumerate().map(|(number, (first, second))| (number * chunk, first, second));
-        self.items(pieces.collect(), nanoseconds, |(start, first, second)| work(start, first, second));
+        pool::for_each_chunk_pair(
+            first,
+            second,
+            (chunk, chunk * width),
+            nanoseconds as usize,
+            |number, first, second| {
+                work(number * chunk, first, second);
+            },
+        );
     }
 
     /// Calls `work` for each item. `cost` is a rough price in nanoseconds of all of them.
-    pub(crate) fn items<I: Send>(&self, items: Vec<I>, cost: f64, work: impl Fn(I) + Sync) {
-        let mut items: Vec<Option<I>> = items.into_iter().map(Some).collect();
-        pool::for_each_chunk(&mut items, 1, cost as usize, |_, item| {
-            item.iter_mut().filter_map(Option::take).for_each(&work)
-        });
+    pub(crate) fn items<I: Send>(&self, items: &mut [I], cost: f64, work: impl Fn(&mut I) + Sync) {
+        pool::for_each_chunk(items, 1, cost as usize, |_, items| items.iter_mut().for_each(&work));
     }
 }
 

@@ -113,13 +113,32 @@ pub fn for_each_chunk<T: Send>(
     });
 }
 
-/// The results of `block(i)` for every `i` below `blocks`, in order; threads as for [`for_each_block`].
-pub fn map_blocks<R: Send + Default>(blocks: usize, nanoseconds: usize, block: impl Fn(usize) -> R + Sync) -> Vec<R> {
-    let mut results = Vec::new();
-    results.resize_with(blocks, R::default);
-    for_each_chunk(&mut results, 1, nanoseconds, |index, slot| slot[0] = block(index));
-    results
+/// Calls `work(i, left, right)` for every `i`-th chunk of two outputs side by side, of `lengths` elements each (the last may be
+/// shorter); threads as for [`for_each_block`].
+pub fn for_each_chunk_pair<T: Send, U: Send>(
+    left: &mut [T],
+    right: &mut [U],
+    lengths: (usize, usize),
+    nanoseconds: usize,
+    work: impl Fn(usize, &mut [T], &mut [U]) + Sync,
+) {
+    let lengths = (lengths.0.max(1), lengths.1.max(1));
+    let chunks = left.len().div_ceil(lengths.0);
+    let all = |outputs: Pair<'_, T, U>, first: usize| {
+        let pieces = outputs.0.chunks_mut(lengths.0).zip(outputs.1.chunks_mut(lengths.1));
+        pieces.enumerate().for_each(|(index, (left, right))| work(first + index, left, right));
+    };
+    if chunks < 2 || nanoseconds < FORK_GATE {
+        return all((left, right), 0);
+    }
+    fork(nanoseconds, chunks, |one_thread| {
+        let grain = if one_thread { chunks } else { grain(chunks, nanoseconds) };
+        halve_pairs((left, right), 0, lengths, grain, &all);
+    });
 }
+
+/// Two outputs side by side.
+type Pair<'a, T, U> = (&'a mut [T], &'a mut [U]);
 
 /// Runs both, at the same time if `nanoseconds`, an estimate for both together, is worth it.
 pub fn join<A: Send, B: Send>(
@@ -336,6 +355,28 @@ fn halve_chunks<T: Send>(
     );
 }
 
+fn halve_pairs<T: Send, U: Send>(
+    outputs: Pair<'_, T, U>,
+    first: usize,
+    lengths: (usize, usize),
+    grain: usize,
+    work: &(impl Fn(Pair<'_, T, U>, usize) + Sync),
+) {
+    let chunks = outputs.0.len().div_ceil(lengths.0);
+    if chunks <= grain {
+        return work(outputs, first);
+    }
+    let _busy = Busy::enter();
+    let middle = chunks.div_ceil(2);
+    let (left_start, left_end) = outputs.0.split_at_mut(middle * lengths.0);
+    let at = (middle * lengths.1).min(outputs.1.len());
+    let (right_start, right_end) = outputs.1.split_at_mut(at);
+    rayon::join(
+        || halve_pairs((left_start, right_start), first, lengths, grain, work),
+        || halve_pairs((left_end, right_end), first + middle, lengths, grain, work),
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -360,7 +401,13 @@ mod tests {
                 let mut output = vec![0; 1003];
                 for_each_chunk(&mut output, 10, usize::MAX, |index, chunk| chunk.fill(index));
                 assert!(output.iter().enumerate().all(|(position, &index)| index == position / 10));
-                assert_eq!(map_blocks(50, usize::MAX, |index| index * 2), (0..50).map(|i| i * 2).collect::<Vec<_>>());
+                let (mut left, mut right) = (vec![0; 501], vec![0; 1503]);
+                for_each_chunk_pair(&mut left, &mut right, (10, 30), usize::MAX, |index, left, right| {
+                    left.fill(index);
+                    right.fill(index);
+                });
+                assert!(left.iter().enumerate().all(|(position, &index)| index == position / 10));
+                assert!(right.iter().enumerate().all(|(position, &index)| index == position / 30));
             });
         }
     }

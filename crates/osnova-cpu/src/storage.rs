@@ -1,6 +1,6 @@
 //! What a tensor of this backend holds.
 
-use crate::memory::Buffer;
+use crate::memory::{Buffer, OutOfMemory};
 use bytemuck::Pod;
 use osnova_tensor::{Device, Layout, Meta, Tensor};
 
@@ -62,8 +62,28 @@ pub(crate) fn writable<T: Pod>(tensor: &mut Tensor) -> Option<&mut [T]> {
 }
 
 /// A new tensor whose elements `fill` writes, every one of them.
-pub(crate) fn create<T: Pod>(device: Device, meta: &Meta, fill: impl FnOnce(&mut [T])) -> Tensor {
-    let mut buffer = Buffer::new(meta.shape.count() * size_of::<T>());
-    fill(buffer.as_mut_slice());
+#[inline]
+pub(crate) fn create<T: Pod>(device: Device, meta: &Meta, fill: impl FnOnce(&mut [T])) -> Result<Tensor, OutOfMemory> {
+    try_create(device, meta, |elements| {
+        fill(elements);
+        Ok(())
+    })
+}
+
+/// [`create`] by what may need memory of its own.
+#[inline]
+pub(crate) fn try_create<T: Pod>(
+    device: Device,
+    meta: &Meta,
+    fill: impl FnOnce(&mut [T]) -> Result<(), OutOfMemory>,
+) -> Result<Tensor, OutOfMemory> {
+    let mut buffer = Buffer::of::<T>(meta.shape.count())?;
+    fill(buffer.as_mut_slice())?;
+    Ok(of_buffer(device, meta, buffer))
+}
+
+/// A tensor whose elements lie in `buffer`, row-major.
+#[inline]
+pub(crate) fn of_buffer(device: Device, meta: &Meta, buffer: Buffer) -> Tensor {
     Tensor::from_parts(device, Layout::contiguous(meta.shape), meta.dtype, Storage::Own(buffer))
 }

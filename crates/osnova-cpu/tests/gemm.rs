@@ -95,7 +95,7 @@ fn products_match_plain_loops_for_every_layout_here() {
                 let operands = |elements, row_stride, column_stride| Operand { elements, row_stride, column_stride };
                 let double = |run: &mut [f64]| run.iter_mut().for_each(|value| *value *= 2.0);
                 let finish = Finish { bias: Some(&bias), activation: Some(&double) };
-                matmul(product, operands(&left, lr, lc), operands(&right, rr, rc), &batch, finish, &mut got);
+                matmul(product, operands(&left, lr, lc), operands(&right, rr, rc), &batch, finish, &mut got).unwrap();
 
                 let single = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<_>>();
                 let (left32, right32, bias32) = (single(&left), single(&right), single(&bias));
@@ -103,7 +103,8 @@ fn products_match_plain_loops_for_every_layout_here() {
                 let double = |run: &mut [f32]| run.iter_mut().for_each(|value| *value *= 2.0);
                 let finish = Finish { bias: Some(&bias32), activation: Some(&double) };
                 let mut got32 = vec![0.0f32; rows * columns];
-                matmul(product, operands(&left32, lr, lc), operands(&right32, rr, rc), &batch, finish, &mut got32);
+                matmul(product, operands(&left32, lr, lc), operands(&right32, rr, rc), &batch, finish, &mut got32)
+                    .unwrap();
 
                 for (index, (&got, &got32)) in got.iter().zip(&got32).enumerate() {
                     let (row, column) = (index / columns, index % columns);
@@ -142,7 +143,8 @@ fn the_number_of_threads_changes_no_bit_here() {
                 Pool::with_threads(threads).unwrap().run(|| {
                     let left = Operand { elements: &left[..], row_stride: lr, column_stride: lc };
                     let right = Operand { elements: &right[..], row_stride: rr, column_stride: rc };
-                    matmul(Product { rows, inner, columns }, left, right, &[(0, 0)], Finish::NOTHING, &mut output);
+                    matmul(Product { rows, inner, columns }, left, right, &[(0, 0)], Finish::NOTHING, &mut output)
+                        .unwrap();
                 });
                 output.iter().map(|value| value.to_bits()).collect::<Vec<_>>()
             };
@@ -163,10 +165,10 @@ fn batches_may_share_a_matrix_here() {
     let product = Product { rows: 4, inner: 5, columns: 6 };
     let mut batched = vec![0.0; 3 * 24];
     let starts = [(0, 0), (20, 0), (40, 0)];
-    matmul(product, operand(&left[..], 5), operand(&right[..], 6), &starts, Finish::NOTHING, &mut batched);
+    matmul(product, operand(&left[..], 5), operand(&right[..], 6), &starts, Finish::NOTHING, &mut batched).unwrap();
     let mut flat = vec![0.0; 3 * 24];
     let product = Product { rows: 12, ..product };
-    matmul(product, operand(&left[..], 5), operand(&right[..], 6), &[(0, 0)], Finish::NOTHING, &mut flat);
+    matmul(product, operand(&left[..], 5), operand(&right[..], 6), &[(0, 0)], Finish::NOTHING, &mut flat).unwrap();
     batched.iter().zip(&flat).for_each(|(a, b)| assert!((a - b).abs() < 1e-14));
 }
 
@@ -179,16 +181,16 @@ fn nothing_summed_leaves_the_bias_here() {
     let mut output = [7.0f32; 6];
     let empty = Operand { elements: &[][..], row_stride: 0, column_stride: 1 };
     let finish = Finish { bias: Some(&[1.0, 2.0, 3.0]), activation: None };
-    matmul(Product { rows: 2, inner: 0, columns: 3 }, empty, empty, &[(0, 0)], finish, &mut output);
+    matmul(Product { rows: 2, inner: 0, columns: 3 }, empty, empty, &[(0, 0)], finish, &mut output).unwrap();
     assert_eq!(output, [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
-    matmul(Product { rows: 0, inner: 4, columns: 3 }, empty, empty, &[(0, 0)], finish, &mut []);
+    matmul(Product { rows: 0, inner: 4, columns: 3 }, empty, empty, &[(0, 0)], finish, &mut []).unwrap();
 }
 
 #[test]
 #[should_panic(expected = "leaves the 5 elements")]
 fn an_operand_too_short_is_refused() {
     let short = Operand { elements: &[1.0f32; 5][..], row_stride: 3, column_stride: 1 };
-    matmul(Product { rows: 2, inner: 3, columns: 1 }, short, short, &[(0, 0)], Finish::NOTHING, &mut [0.0; 2]);
+    let _ = matmul(Product { rows: 2, inner: 3, columns: 1 }, short, short, &[(0, 0)], Finish::NOTHING, &mut [0.0; 2]);
 }
 
 #[test]
@@ -211,7 +213,8 @@ fn half_types_are_rounded_once_here() {
             );
             let mut output = vec![$type::ZERO; 180];
             let operand = |elements, row_stride| Operand { elements, row_stride, column_stride: 1 };
-            matmul_half(product, operand(&left, 300), operand(&right, 20), &[(0, 0)], Finish::NOTHING, &mut output);
+            matmul_half(product, operand(&left, 300), operand(&right, 20), &[(0, 0)], Finish::NOTHING, &mut output)
+                .unwrap();
             for (index, got) in output.iter().enumerate() {
                 let want = sum(&|at| left[at].to_f32(), &|at| right[at].to_f32(), index);
                 assert!((got.to_f64() - want).abs() <= $epsilon * want.abs() + 1e-4, "{got}, not {want}");

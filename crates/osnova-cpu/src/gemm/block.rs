@@ -5,8 +5,8 @@
 //! of the left times one row of the right to it per step. The right matrix is copied into panels as wide as a tile, so
 //! that those rows lie one after another; the left is read where it lies, an element at a time.
 
-use super::Side;
 use super::register::Register;
+use super::{Side, share};
 use crate::memory::Buffer;
 use bytemuck::Pod;
 use std::cell::RefCell;
@@ -41,7 +41,7 @@ const PANEL_BYTES: usize = DEPTH * ACROSS * 64;
 
 thread_local! {
     /// Where this thread packs panels.
-    static PANEL: RefCell<Buffer> = RefCell::new(Buffer::zeroed(PANEL_BYTES));
+    static PANEL: RefCell<Option<Buffer>> = RefCell::new(Buffer::zeroed(PANEL_BYTES).ok());
 }
 
 /// Gives this thread its panel. A pool calls this on its threads when they start: which of them computes its first
@@ -55,7 +55,20 @@ pub(crate) fn prepare_thread() {
 /// Not part of [`run`], because a closure is compiled without the instruction set of the function around it.
 pub(super) fn with_panel<T: Pod>(columns: usize, work: impl FnOnce(*mut T)) {
     assert!(DEPTH * columns * size_of::<T>() <= PANEL_BYTES, "a tile is wider than the registers that panels are for");
-    PANEL.with_borrow_mut(|panel| work(panel.as_mut_slice::<T>().as_mut_ptr()));
+    PANEL.with_borrow_mut(|panel| match panel {
+        Some(panel) => work(panel.as_mut_slice::<T>().as_mut_ptr()),
+        None => with_panel_on_the_stack(work),
+    });
+}
+
+/// [`with_panel`] where there was no memory for one.
+#[cold]
+#[inline(never)]
+fn with_panel_on_the_stack<T: Pod>(work: impl FnOnce(*mut T)) {
+    #[repr(align(64))]
+    struct Panel([u8; PANEL_BYTES]);
+    let mut panel = Panel([0; PANEL_BYTES]);
+    work(panel.0.as_mut_ptr().cast());
 }
 
 /// Computes a block with tiles of at most `ROWS` rows.
@@ -67,8 +80,9 @@ pub(super) unsafe fn run<R: Register, const ROWS: usize>(block: &Block<R::Elemen
     let packed = block.panel;
     let steps = block.inner.div_ceil(DEPTH);
     for step in 0..steps {
-        let first = block.inner * step / steps;
-        let depth = block.inner * (step + 1) / steps - first;
+        let first = share(block.inner, step, steps);
+        let depth = share(block.inner, step + 1, steps) - first;
+        assert!(depth <= DEPTH, "the panel holds every step");
         for column in (0..block.columns).step_by(ACROSS * R::LANES) {
             let width = (block.columns - column).min(ACROSS * R::LANES);
             // SAFETY: `first` and `column` lie within the right matrix; the panel holds `depth` full rows.

@@ -12,7 +12,8 @@ use super::register::Register;
 #[inline(always)]
 unsafe fn dots<R: Register>(x: &[R::Element], matrix: &[R::Element], stride: usize, output: &mut [R::Element]) {
     let inner = x.len();
-    assert!(output.is_empty() || (output.len() - 1) * stride + inner <= matrix.len(), "the matrix holds all rows");
+    let end = output.len().checked_sub(1).map_or(Some(0), |last| last.checked_mul(stride)?.checked_add(inner));
+    assert!(end.is_some_and(|end| end <= matrix.len()), "the matrix holds all rows");
     let mut index = 0;
     // SAFETY: the rows lie within the matrix, as was checked.
     unsafe {

@@ -17,7 +17,7 @@ pub fn matmul_with<T: Copy + Send + Sync>(
     output: &mut [T],
 ) {
     let Product { rows, inner, columns } = product;
-    assert_eq!(output.len(), rows * columns * batches.len(), "the output holds every result");
+    assert_eq!(Some(output.len()), product.results(batches.len()), "the output holds every result");
     if output.is_empty() {
         return;
     }

@@ -20,7 +20,7 @@ pub use half::matmul_half;
 pub use integer::matmul_with;
 
 use crate::dispatch::{Level, level};
-use crate::memory::Buffer;
+use crate::memory::{Buffer, OutOfMemory, vec_for};
 use crate::pool;
 use crate::vector::VectorMath;
 
@@ -38,6 +38,11 @@ pub struct Product {
 impl Product {
     fn multiply_adds(&self) -> usize {
         self.rows.saturating_mul(self.inner).saturating_mul(self.columns)
+    }
+
+    /// The elements of `batches` results; none where they are too many to count.
+    fn results(&self, batches: usize) -> Option<usize> {
+        self.rows.checked_mul(self.columns)?.checked_mul(batches)
     }
 }
 
@@ -118,6 +123,14 @@ impl<T: VectorMath + std::ops::Add<Output = T>> Finish<'_, T> {
             activation(run);
         }
     }
+
+    /// Finishes whole rows of `columns` elements.
+    fn apply_to_rows(&self, output: &mut [T], columns: usize) {
+        if self.bias.is_some() || self.activation.is_some() {
+            let nanoseconds = output.len().saturating_mul(2);
+            pool::for_each_chunk(output, columns, nanoseconds, |_, row| self.apply(row, 0));
+        }
+    }
 }
 
 /// A number that matrices can hold.
@@ -126,6 +139,15 @@ pub trait Element: VectorMath + bytemuck::Pod + std::ops::Add<Output = Self> + s
     const ZERO: Self;
     /// One.
     const ONE: Self;
+    /// Whether long sums are better added up in `f64`.
+    #[doc(hidden)]
+    const SUMS_IN_F64: bool;
+    /// The number as `f64`.
+    #[doc(hidden)]
+    fn wide(self) -> f64;
+    /// The number from `f64`, rounded.
+    #[doc(hidden)]
+    fn narrow(wide: f64) -> Self;
     /// The product kernels for this processor.
     #[doc(hidden)]
     fn kernels() -> &'static Kernels<Self>;
@@ -137,6 +159,15 @@ pub trait Element: VectorMath + bytemuck::Pod + std::ops::Add<Output = Self> + s
 impl Element for f32 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
+    const SUMS_IN_F64: bool = true;
+    #[inline(always)]
+    fn wide(self) -> f64 {
+        f64::from(self)
+    }
+    #[inline(always)]
+    fn narrow(wide: f64) -> Self {
+        wide as f32
+    }
     fn kernels() -> &'static Kernels<Self> {
         match level() {
             #[cfg(target_arch = "x86_64")]
@@ -164,6 +195,15 @@ impl Element for f32 {
 impl Element for f64 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
+    const SUMS_IN_F64: bool = false;
+    #[inline(always)]
+    fn wide(self) -> f64 {
+        self
+    }
+    #[inline(always)]
+    fn narrow(wide: f64) -> Self {
+        wide
+    }
     fn kernels() -> &'static Kernels<Self> {
         match level() {
             #[cfg(target_arch = "x86_64")]
@@ -190,6 +230,11 @@ impl Element for f64 {
 
 /// `output[b] = finish(left[b] · right[b])` for every batch `b`, the results row-major one after another.
 ///
+/// Sums of `f32` longer than [`LONGEST`] are cut, and their parts added up in `f64`.
+///
+/// # Errors
+/// Too little memory for what a product works with.
+///
 /// # Panics
 /// If a matrix leaves its operand's elements, or the output or bias has another length than the shape demands.
 pub fn matmul<T: Element>(
@@ -199,21 +244,86 @@ pub fn matmul<T: Element>(
     batches: &[Batch],
     finish: Finish<'_, T>,
     output: &mut [T],
-) {
+) -> Result<(), OutOfMemory> {
     let Product { rows, inner, columns } = product;
-    assert_eq!(output.len(), rows * columns * batches.len(), "the output holds every result");
+    assert_eq!(Some(output.len()), product.results(batches.len()), "the output holds every result");
     assert!(finish.bias.is_none_or(|bias| bias.len() == columns), "the bias has one number for each column");
     if output.is_empty() {
-        return;
+        return Ok(());
     }
     if inner == 0 {
         output.fill(T::ZERO);
-        return output.chunks_mut(columns).for_each(|row| finish.apply(row, 0));
+        finish.apply_to_rows(output, columns);
+        return Ok(());
     }
     for &(left_start, right_start) in batches {
         left.check(left_start, rows, inner);
         right.check(right_start, inner, columns);
     }
+    match T::SUMS_IN_F64 && inner > LONGEST {
+        true => long_sums(product, left, right, batches, finish, output),
+        false => checked(product, left, right, batches, finish, output),
+    }
+}
+
+/// Terms that are summed in `f32`, and of which a kernel adds up blocks one after another.
+pub const LONGEST: usize = 1 << 13;
+
+/// A product whose sums are cut into even parts of at most [`LONGEST`] terms, the parts added up in `f64`.
+fn long_sums<T: Element>(
+    product: Product,
+    left: Operand<'_, T>,
+    right: Operand<'_, T>,
+    batches: &[Batch],
+    finish: Finish<'_, T>,
+    output: &mut [T],
+) -> Result<(), OutOfMemory> {
+    let Product { inner, columns, .. } = product;
+    let mut buffer = Buffer::of::<f64>(output.len())?;
+    let totals = buffer.as_mut_slice::<f64>();
+    totals.fill(0.0);
+    let parts = inner.div_ceil(LONGEST);
+    let mut moved = vec_for::<Batch>(batches.len())?;
+    for part in 0..parts {
+        let first = share(inner, part, parts);
+        let length = share(inner, part + 1, parts) - first;
+        let shifted = |start: usize, stride: isize| (start as isize + first as isize * stride) as usize;
+        moved.clear();
+        moved.extend(batches.iter().map(|&(l, r)| (shifted(l, left.column_stride), shifted(r, right.row_stride))));
+        checked(Product { inner: length, ..product }, left, right, &moved, Finish::NOTHING, output)?;
+        pool::for_each_chunk_pair(totals, output, (ADDED, ADDED), totals.len() / 2, |_, totals, output| {
+            totals.iter_mut().zip(output).for_each(|(total, part)| *total += part.wide());
+        });
+    }
+    pool::for_each_chunk_pair(totals, output, (ADDED, ADDED), output.len() / 2, |_, totals, output| {
+        output.iter_mut().zip(totals).for_each(|(output, total)| *output = T::narrow(*total));
+    });
+    finish.apply_to_rows(output, columns);
+    Ok(())
+}
+
+/// Elements of a sum that a thread adds up at a time.
+const ADDED: usize = 1 << 14;
+
+/// Where part `part` of `parts` even parts of `total` begins; exact for every size.
+#[inline]
+fn share(total: usize, part: usize, parts: usize) -> usize {
+    match total.checked_mul(part) {
+        Some(product) => product / parts,
+        None => (total as u128 * part as u128 / parts as u128) as usize,
+    }
+}
+
+/// [`matmul`] of operands that were checked and hold something.
+fn checked<T: Element>(
+    product: Product,
+    left: Operand<'_, T>,
+    right: Operand<'_, T>,
+    batches: &[Batch],
+    finish: Finish<'_, T>,
+    output: &mut [T],
+) -> Result<(), OutOfMemory> {
+    let Product { rows, inner, columns } = product;
     if rows == 1 && vector::can_run(&right) {
         return vector::vector_matrix(product, left, right, batches, finish, output);
     }
@@ -222,7 +332,8 @@ pub fn matmul<T: Element>(
     }
     let kernels = T::kernels();
     let plan = Plan::new(product, kernels.rows, kernels.columns);
-    let packed = plan.packs_left::<T>(&left).then(|| pack_left(kernels, product, left, batches));
+    // Packing is for speed alone: without the memory for it the tiles read the matrix where it lies, to the same bits.
+    let packed = if plan.packs_left::<T>(&left) { pack_left(kernels, product, left, batches).ok() } else { None };
     let blocks = plan.blocks();
     let output = OutputPointer(output.as_mut_ptr());
     let nanoseconds = product.multiply_adds().saturating_mul(batches.len()) / MULTIPLY_ADDS_A_NANOSECOND;
@@ -242,7 +353,8 @@ pub fn matmul<T: Element>(
                     let start = packed.as_slice::<T>().as_ptr().add(first_tile * kernels.rows * inner);
                     (Side { start, row_stride: 1, column_stride: tile }, tile * inner as isize)
                 }
-                None => (left.from(left_start).at(part.first_row as isize, 0), tile * left.row_stride),
+                // Where there is a second tile, it lies within the elements, and so the product is exact.
+                None => (left.from(left_start).at(part.first_row as isize, 0), tile.wrapping_mul(left.row_stride)),
             };
             let right = right.from(right_start).at(0, part.first_column as isize);
             block::with_panel(kernels.columns, |panel| {
@@ -266,13 +378,20 @@ pub fn matmul<T: Element>(
             }
         }
     });
+    Ok(())
 }
 
 /// The left matrices as tiles one after another, the elements of a tile's column side by side.
-fn pack_left<T: Element>(kernels: &Kernels<T>, product: Product, left: Operand<'_, T>, batches: &[Batch]) -> Buffer {
+fn pack_left<T: Element>(
+    kernels: &Kernels<T>,
+    product: Product,
+    left: Operand<'_, T>,
+    batches: &[Batch],
+) -> Result<Buffer, OutOfMemory> {
     let Product { rows, inner, .. } = product;
     let tiles = rows.div_ceil(kernels.rows);
-    let mut packed = Buffer::new(batches.len() * tiles * kernels.rows * inner * size_of::<T>());
+    let room = Product { rows: tiles * kernels.rows, inner: 1, columns: inner };
+    let mut packed = Buffer::of::<T>(room.results(batches.len()).ok_or(OutOfMemory { bytes: usize::MAX })?)?;
     let nanoseconds = packed.len() / PACKED_BYTES_A_NANOSECOND;
     pool::for_each_chunk(packed.as_mut_slice::<T>(), kernels.rows * inner, nanoseconds, |index, tile| {
         let first = index % tiles * kernels.rows;
@@ -283,7 +402,7 @@ fn pack_left<T: Element>(kernels: &Kernels<T>, product: Product, left: Operand<'
             (kernels.pack)(source, inner, (rows - first).min(kernels.rows), tile.as_mut_ptr());
         }
     });
-    packed
+    Ok(packed)
 }
 
 /// About what a thread does: sets which products are worth a fork (some 250,000 multiply-adds).
@@ -316,7 +435,7 @@ impl Plan {
         let one = rows.min(TALLEST).saturating_mul(inner).saturating_mul(tile_columns);
         let block_columns = (tile_columns * LEAST_WORK.div_ceil(one.max(1))).min(columns);
         let across = columns.div_ceil(block_columns);
-        let least = LEAST_WORK.div_ceil((inner * block_columns).max(1)).max(SHORTEST);
+        let least = LEAST_WORK.div_ceil(inner.saturating_mul(block_columns).max(1)).max(SHORTEST);
         let parts = rows.div_ceil(TALLEST).max((BLOCKS / across).min(rows / least)).max(1);
         let block_rows = rows.div_ceil(parts).next_multiple_of(tile_rows);
         Self { product, block_rows, block_columns }
@@ -325,7 +444,7 @@ impl Plan {
     /// Whether the left matrix should be packed: its rows lie a multiple of a page apart, so that all elements of a
     /// tile's column compete for one set of the first-level cache. Worth it from a few panels on.
     fn packs_left<T>(&self, left: &Operand<'_, T>) -> bool {
-        let bytes = left.row_stride.unsigned_abs() * size_of::<T>();
+        let bytes = left.row_stride.unsigned_abs().saturating_mul(size_of::<T>());
         bytes > 0 && bytes.is_multiple_of(4096) && self.product.rows >= 4 && self.product.columns >= 256
     }
 
@@ -402,5 +521,37 @@ impl<T> OutputPointer<T> {
     #[inline]
     fn get(self) -> *mut T {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_even_whatever_the_size() {
+        for total in [0, 1, 384, 385, 1 << 20, 1_300_000, u32::MAX as usize, usize::MAX / 2, usize::MAX] {
+            let parts = total.div_ceil(384).max(1);
+            assert_eq!((share(total, 0, parts), share(total, parts, parts)), (0, total));
+            for part in [0, 1, parts / 2, parts - 1].into_iter().filter(|&part| part < parts) {
+                let length = share(total, part + 1, parts) - share(total, part, parts);
+                assert!(length <= 384, "part {part} of {parts} of {total} has {length}");
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "the output holds every result")]
+    fn a_number_of_results_that_wraps_is_refused() {
+        // 2·(2⁶³ + 1) is 2 without a check, and a stride of 0 lets any number of rows pass.
+        let product = Product { rows: (1 << (usize::BITS - 1)) + 1, inner: 1, columns: 2 };
+        let left = Operand { elements: &[1.0f32][..], row_stride: 0, column_stride: 0 };
+        let _ = matmul(product, left, left, &[(0, 0)], Finish::NOTHING, &mut [0.0; 2]);
+    }
+
+    #[test]
+    #[should_panic(expected = "the matrix holds all rows")]
+    fn a_stride_that_wraps_is_refused() {
+        f32::dots(&[1.0], &[1.0], 1 << (usize::BITS - 1), &mut [0.0; 3]);
     }
 }

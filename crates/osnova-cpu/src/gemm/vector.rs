@@ -1,11 +1,15 @@
 //! Products of a matrix with a single vector: a stream through the matrix, at the speed of the memory.
 
 use super::{Batch, Element, Finish, Operand, Product};
+use crate::memory::{OutOfMemory, vec_for};
 use crate::pool;
 use crate::simd_dispatch;
 
 /// Results that one block computes.
 const BLOCK: usize = 64;
+/// Weighted rows that are added one after another; then their sum to those of the rows before. A single running sum would
+/// lose the small terms of a long product.
+const ROWS: usize = 1024;
 /// What a thread streams through from the second-level cache; sets which products are worth a fork.
 const BYTES_A_NANOSECOND: usize = 40;
 
@@ -22,11 +26,11 @@ pub(super) fn vector_matrix<T: Element>(
     batches: &[Batch],
     finish: Finish<'_, T>,
     output: &mut [T],
-) {
+) -> Result<(), OutOfMemory> {
     let shape = (product.inner, product.columns);
     run(shape, (left, left.column_stride), right, batches.iter().copied(), output, |run, first| {
         finish.apply(run, first)
-    });
+    })
 }
 
 /// A matrix times one column.
@@ -37,7 +41,7 @@ pub(super) fn matrix_vector<T: Element>(
     batches: &[Batch],
     finish: Finish<'_, T>,
     output: &mut [T],
-) {
+) -> Result<(), OutOfMemory> {
     let batches = batches.iter().map(|&(left, right)| (right, left));
     let shape = (product.inner, product.rows);
     run(shape, (right, right.row_stride), left.transposed(), batches, output, |run, _| {
@@ -47,7 +51,7 @@ pub(super) fn matrix_vector<T: Element>(
         if let Some(activation) = finish.activation {
             activation(run);
         }
-    });
+    })
 }
 
 /// `output = vector · matrix` for a matrix of `inner` rows and `outputs` columns.
@@ -58,9 +62,9 @@ fn run<T: Element>(
     batches: impl Iterator<Item = Batch>,
     output: &mut [T],
     finish: impl Fn(&mut [T], usize) + Sync,
-) {
-    let nanoseconds = inner * outputs * size_of::<T>() / BYTES_A_NANOSECOND;
-    let mut gathered = Vec::new();
+) -> Result<(), OutOfMemory> {
+    let nanoseconds = inner.saturating_mul(outputs).saturating_mul(size_of::<T>()) / BYTES_A_NANOSECOND;
+    let mut gathered = if stride == 1 { Vec::new() } else { vec_for(inner)? };
     for (output, (vector_start, matrix_start)) in output.chunks_mut(outputs).zip(batches) {
         let vector = if stride == 1 {
             &vector.elements[vector_start..vector_start + inner]
@@ -82,6 +86,7 @@ fn run<T: Element>(
             finish(chunk, first);
         });
     }
+    Ok(())
 }
 
 simd_dispatch! {
@@ -95,14 +100,21 @@ simd_dispatch! {
             stride: usize,
             output: &mut [T],
         ) {
-            let mut sums = [T::ZERO; WIDTH];
-            for (row, &x) in x.iter().enumerate() {
-                let values = &matrix[row * stride..row * stride + WIDTH];
+            let mut totals = [T::ZERO; WIDTH];
+            for (block, x) in x.chunks(ROWS).enumerate() {
+                let mut sums = [T::ZERO; WIDTH];
+                for (row, &x) in x.iter().enumerate() {
+                    let start = (block * ROWS + row) * stride;
+                    let values = &matrix[start..start + WIDTH];
+                    for lane in 0..WIDTH {
+                        sums[lane] = x.mul_add::<S>(values[lane], sums[lane]);
+                    }
+                }
                 for lane in 0..WIDTH {
-                    sums[lane] = x.mul_add::<S>(values[lane], sums[lane]);
+                    totals[lane] = totals[lane] + sums[lane];
                 }
             }
-            output.copy_from_slice(&sums);
+            output.copy_from_slice(&totals);
         }
 
         let mut first = 0;

@@ -1,5 +1,6 @@
 //! Tensors from nothing: full, arange, random.
 
+use crate::memory::OutOfMemory;
 use crate::native::{Native, with_native};
 use crate::parallel::Parallel;
 use crate::storage::create;
@@ -18,13 +19,13 @@ fn cost(distribution: Distribution) -> f64 {
     }
 }
 
-pub(crate) fn full(device: Device, value: Scalar, meta: &Meta) -> Tensor {
+pub(crate) fn full(device: Device, value: Scalar, meta: &Meta) -> Result<Tensor, OutOfMemory> {
     with_native!(meta.dtype, T => create::<T>(device, meta, |out| {
         out.fill(if T::FLOAT { <T as Native>::from_f64(value.to_f64()) } else { <T as Native>::from_i64(value.to_i64()) });
     }))
 }
 
-pub(crate) fn arange(device: Device, start: Scalar, step: Scalar, meta: &Meta) -> Tensor {
+pub(crate) fn arange(device: Device, start: Scalar, step: Scalar, meta: &Meta) -> Result<Tensor, OutOfMemory> {
     with_native!(meta.dtype, T => create::<T>(device, meta, |out| {
         for (index, slot) in out.iter_mut().enumerate() {
             *slot = if T::FLOAT {
@@ -42,7 +43,7 @@ pub(crate) fn random(
     distribution: Distribution,
     stream: Stream,
     meta: &Meta,
-) -> Tensor {
+) -> Result<Tensor, OutOfMemory> {
     /// The numbers are made as `f32` and converted.
     fn through_f32<T: Native>(
         parallel: &Parallel,
@@ -51,7 +52,7 @@ pub(crate) fn random(
         distribution: Distribution,
         stream: Stream,
         convert: impl Fn(f32) -> T + Sync,
-    ) -> Tensor {
+    ) -> Result<Tensor, OutOfMemory> {
         create::<T>(device, meta, |out| {
             parallel.chunks(out, CHUNK, cost(distribution), |start, out| {
                 let mut values = [0.0; CHUNK];

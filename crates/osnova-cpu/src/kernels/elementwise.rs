@@ -2,6 +2,7 @@
 
 use super::movement;
 use super::tiles::{CHUNK, Kernel, Source, Stored, map, map_to};
+use crate::memory::OutOfMemory;
 use crate::native::{Native, Number, Truth, with_native};
 use crate::parallel::Parallel;
 use crate::simd_dispatch;
@@ -100,17 +101,23 @@ fn apply<S: Stored>(
     meta: &Meta,
     cost: f64,
     f: &Kernel<'_, S::Compute, S::Compute, 1>,
-) -> Tensor {
+) -> Result<Tensor, OutOfMemory> {
     if reusable::<S>(&mut input, meta)
         && let Some(out) = writable::<S>(&mut input)
     {
         map(parallel, [Source::Output], out, cost, f);
-        return input;
+        return Ok(input);
     }
     create::<S>(device, meta, |out| map(parallel, [Source::of(&input, input.layout())], out, cost, f))
 }
 
-pub(crate) fn unary(parallel: &Parallel, device: Device, kind: Unary, input: Tensor, meta: &Meta) -> Tensor {
+pub(crate) fn unary(
+    parallel: &Parallel,
+    device: Device,
+    kind: Unary,
+    input: Tensor,
+    meta: &Meta,
+) -> Result<Tensor, OutOfMemory> {
     if meta.dtype == DType::Bool {
         return apply::<Truth>(parallel, device, input, meta, 0.1, &|[input], out| each(input, out, |x| x ^ 1));
     }
@@ -127,35 +134,35 @@ pub(crate) fn activate(
     kind: Activation,
     input: Tensor,
     meta: &Meta,
-) -> Option<Tensor> {
+) -> Result<Option<Tensor>, OutOfMemory> {
     fn typed<S: Stored>(
         parallel: &Parallel,
         device: Device,
         kind: Activation,
         input: Tensor,
         meta: &Meta,
-    ) -> Option<Tensor>
+    ) -> Result<Option<Tensor>, OutOfMemory>
     where
         S::Compute: VectorMath + UnaryKernels,
     {
         let (kernel, cost): (Map1<S::Compute>, f64) = match kind {
-            Activation::Identity => return Some(input),
+            Activation::Identity => return Ok(Some(input)),
             Activation::Relu => S::Compute::unary(Unary::Relu),
             Activation::Sigmoid => S::Compute::unary(Unary::Sigmoid),
             Activation::Tanh => S::Compute::unary(Unary::Tanh),
             Activation::Gelu => (vector::gelu, 1.4),
             Activation::GeluTanh => (vector::gelu_tanh, 1.0),
             Activation::Silu => (vector::silu, 0.9),
-            _ => return None,
+            _ => return Ok(None),
         };
-        Some(apply::<S>(parallel, device, input, meta, cost, &|[input], out| kernel(input, out)))
+        apply::<S>(parallel, device, input, meta, cost, &|[input], out| kernel(input, out)).map(Some)
     }
     match meta.dtype {
         DType::F32 => typed::<f32>(parallel, device, kind, input, meta),
         DType::F64 => typed::<f64>(parallel, device, kind, input, meta),
         DType::F16 => typed::<f16>(parallel, device, kind, input, meta),
         DType::BF16 => typed::<bf16>(parallel, device, kind, input, meta),
-        _ => None,
+        _ => Ok(None),
     }
 }
 
@@ -220,11 +227,11 @@ pub(crate) fn binary(
     mut left: Tensor,
     mut right: Tensor,
     meta: &Meta,
-) -> Tensor {
+) -> Result<Tensor, OutOfMemory> {
     with_native!(meta.dtype, T => {
         // The gradient that arrives at a loss is a single 1: multiplying by it is free.
         if kind == Binary::Mul && *left.shape() == meta.shape && is_one::<T>(&right) {
-            return left;
+            return Ok(left);
         }
         let (kernel, cost) = binary_kernel::<<T as Stored>::Compute>(kind);
         let f = |[left, right]: [&[_]; 2], out: &mut [_]| kernel(left, right, out);
@@ -234,14 +241,14 @@ pub(crate) fn binary(
             if let Some(out) = writable::<T>(&mut left) {
                 map(parallel, [Source::Output, Source::of(&right, layout)], out, cost, &f);
             }
-            return left;
+            return Ok(left);
         }
         if reusable::<T>(&mut right, meta) {
             let layout = repeated(&left, meta, &mut slots.0);
             if let Some(out) = writable::<T>(&mut right) {
                 map(parallel, [Source::of(&left, layout), Source::Output], out, cost, &f);
             }
-            return right;
+            return Ok(right);
         }
         let layouts = (repeated(&left, meta, &mut slots.0), repeated(&right, meta, &mut slots.1));
         let sources = [Source::of(&left, layouts.0), Source::of(&right, layouts.1)];
@@ -257,21 +264,21 @@ pub(crate) fn activation_gradient(
     mut gradient: Tensor,
     output: &Tensor,
     meta: &Meta,
-) -> Tensor {
+) -> Result<Tensor, OutOfMemory> {
     with_native!(meta.dtype, T => {
         type C = <T as Stored>::Compute;
         let kernel: Map2<C> = match kind {
             Activation::Relu => |g, y, out| each_pair(g, y, out, |g: C, y: C| if y > C::ZERO { g } else { C::ZERO }),
             Activation::Sigmoid => |g, y, out| each_pair(g, y, out, |g: C, y: C| g.mul(y.mul(C::ONE.sub(y)))),
             Activation::Tanh => |g, y, out| each_pair(g, y, out, |g: C, y: C| g.mul(C::ONE.sub(y.mul(y)))),
-            _ => return gradient,
+            _ => return Ok(gradient),
         };
         let f = |[gradient, output]: [&[_]; 2], out: &mut [_]| kernel(gradient, output, out);
         if reusable::<T>(&mut gradient, meta) {
             if let Some(out) = writable::<T>(&mut gradient) {
                 map(parallel, [Source::Output, Source::of(output, output.layout())], out, 0.3, &f);
             }
-            return gradient;
+            return Ok(gradient);
         }
         let sources = [Source::of(&gradient, gradient.layout()), Source::of(output, output.layout())];
         create::<T>(device, meta, |out| map(parallel, sources, out, 0.3, &f))
@@ -285,7 +292,7 @@ pub(crate) fn compare(
     left: &Tensor,
     right: &Tensor,
     meta: &Meta,
-) -> Tensor {
+) -> Result<Tensor, OutOfMemory> {
     fn kernel<C: Number>(kind: Comparison) -> fn(&[C], &[C], &mut [Truth]) {
         match kind {
             Comparison::Equal => |x, y, out| each_pair(x, y, out, |x, y| Truth::from(x == y)),
@@ -312,7 +319,7 @@ pub(crate) fn clamp(
     high: Scalar,
     input: Tensor,
     meta: &Meta,
-) -> Tensor {
+) -> Result<Tensor, OutOfMemory> {
     with_native!(meta.dtype, T => {
         type C = <T as Stored>::Compute;
         let bound = |value: Scalar| if C::FLOAT { C::from_f64(value.to_f64()) } else { C::from_i64(value.to_i64()) };
@@ -333,7 +340,7 @@ pub(crate) fn where_(
     x: &Tensor,
     y: &Tensor,
     meta: &Meta,
-) -> Tensor {
+) -> Result<Tensor, OutOfMemory> {
     let mut slots = (None, None, None);
     let layouts =
         (repeated(condition, meta, &mut slots.0), repeated(x, meta, &mut slots.1), repeated(y, meta, &mut slots.2));
@@ -356,7 +363,7 @@ pub(crate) fn where_(
     }))
 }
 
-pub(crate) fn cast(parallel: &Parallel, device: Device, input: Tensor, meta: &Meta) -> Tensor {
+pub(crate) fn cast(parallel: &Parallel, device: Device, input: Tensor, meta: &Meta) -> Result<Tensor, OutOfMemory> {
     fn typed<S: Native, U: Native>(parallel: &Parallel, source: &[S], out: &mut [U]) {
         parallel.chunks(out, CHUNK, 1.0, |start, out| {
             let source = &source[start..][..out.len()];
@@ -368,13 +375,9 @@ pub(crate) fn cast(parallel: &Parallel, device: Device, input: Tensor, meta: &Me
         });
     }
     if input.dtype() == meta.dtype {
-        return input;
+        return Ok(input);
     }
-    let input = if input.layout().is_contiguous() {
-        input
-    } else {
-        movement::contiguous(parallel, device, &input, &Meta::new(meta.shape, input.dtype()))
-    };
+    let input = movement::made_contiguous(parallel, device, input)?;
     with_native!(input.dtype(), S => with_native!(meta.dtype, U => create::<U>(device, meta, |out| {
         typed::<S, U>(parallel, contiguous(&input).unwrap_or(&[]), out);
     })))

@@ -4,13 +4,12 @@ use super::float::Float;
 use super::movement::made_contiguous;
 use super::reduce;
 use super::softmax::{exponentials, largest, ln, scale, sum_of_exponentials};
-use crate::memory::Buffer;
+use crate::failure::Failure;
+use crate::memory::{Buffer, OutOfMemory};
 use crate::parallel::Parallel;
 use crate::simd_dispatch;
 use crate::storage::{contiguous, create};
-use osnova_tensor::{
-    BinaryCrossEntropy, CrossEntropy, DType, Device, Error, Meta, Outputs, ReductionKind, Result, Tensor,
-};
+use osnova_tensor::{BinaryCrossEntropy, CrossEntropy, DType, Device, Error, Meta, Outputs, ReductionKind, Tensor};
 
 /// Elements a thread works on at a time.
 const CHUNK: usize = 1 << 14;
@@ -125,7 +124,7 @@ pub(crate) fn cross_entropy(
     attributes: &CrossEntropy,
     inputs: &[Tensor],
     metas: &[Meta],
-) -> Result<Outputs> {
+) -> Result<Outputs, Failure> {
     match inputs[0].dtype() {
         DType::F64 => cross_entropy_of::<f64>(parallel, device, attributes, inputs, metas),
         _ => cross_entropy_of::<f32>(parallel, device, attributes, inputs, metas),
@@ -138,18 +137,19 @@ fn cross_entropy_of<T: Float>(
     attributes: &CrossEntropy,
     inputs: &[Tensor],
     metas: &[Meta],
-) -> Result<Outputs> {
-    let whole: Vec<Tensor> = inputs.iter().map(|input| made_contiguous(parallel, device, input.clone())).collect();
+) -> Result<Outputs, Failure> {
+    let whole = inputs.iter().map(|input| made_contiguous(parallel, device, input.clone()));
+    let whole: Vec<Tensor> = whole.collect::<Result<_, _>>()?;
     let (samples, classes) = (inputs[0].dims()[0], inputs[0].dims()[1]);
     let target = contiguous::<i64>(&whole[1]).unwrap_or(&[]);
     let weight = whole.get(2).and_then(contiguous::<T>);
     for (sample, &label) in target.iter().enumerate() {
         if Some(label) != attributes.ignore_index && !(0..classes as i64).contains(&label) {
-            return Err(Error::argument(
+            return Err(Failure::Input(Error::argument(
                 "cross_entropy",
                 format!("target {label} of sample {sample} is no class of {classes}"),
                 "Use class indices from 0 up to the number of classes, or set `ignore_index`",
-            ));
+            )));
         }
     }
     let counted = || target.iter().filter(|&&label| Some(label) != attributes.ignore_index);
@@ -169,7 +169,7 @@ fn cross_entropy_of<T: Float>(
         classes,
     };
 
-    let mut buffer = Buffer::new(samples * size_of::<T>());
+    let mut buffer = Buffer::of::<T>(samples)?;
     let losses = buffer.as_mut_slice::<T>();
     let mut outputs = Outputs::new();
     // Samples a thread works on at a time.
@@ -181,19 +181,25 @@ fn cross_entropy_of<T: Float>(
                     *loss = rows.row(start + step, Some(out));
                 }
             });
-        });
+        })?;
         outputs.push(gradient);
     } else {
         parallel.chunks(losses, chunk, 0.8 * classes as f64, |start, losses| {
             losses.iter_mut().enumerate().for_each(|(step, loss)| *loss = rows.row(start + step, None));
         });
     }
-    outputs.insert(0, reduced(device, &metas[0], attributes.reduction, losses, rows.divisor));
+    outputs.insert(0, reduced(device, &metas[0], attributes.reduction, losses, rows.divisor)?);
     Ok(outputs)
 }
 
 /// The loss tensor from the loss of each sample.
-fn reduced<T: Float>(device: Device, meta: &Meta, reduction: ReductionKind, values: &[T], divisor: T) -> Tensor {
+fn reduced<T: Float>(
+    device: Device,
+    meta: &Meta,
+    reduction: ReductionKind,
+    values: &[T],
+    divisor: T,
+) -> Result<Tensor, OutOfMemory> {
     create::<T>(device, meta, |out| match reduction {
         ReductionKind::None => out.copy_from_slice(values),
         ReductionKind::Sum => out[0] = reduce::sum(values),
@@ -207,7 +213,7 @@ pub(crate) fn binary_cross_entropy(
     attributes: &BinaryCrossEntropy,
     inputs: &[Tensor],
     metas: &[Meta],
-) -> Outputs {
+) -> Result<Outputs, OutOfMemory> {
     match inputs[0].dtype() {
         DType::F64 => binary_cross_entropy_of::<f64>(parallel, device, attributes, inputs, metas),
         _ => binary_cross_entropy_of::<f32>(parallel, device, attributes, inputs, metas),
@@ -220,12 +226,13 @@ fn binary_cross_entropy_of<T: Float>(
     attributes: &BinaryCrossEntropy,
     inputs: &[Tensor],
     metas: &[Meta],
-) -> Outputs {
-    let whole = [0, 1].map(|at| made_contiguous(parallel, device, inputs[at].clone()));
+) -> Result<Outputs, OutOfMemory> {
+    let whole =
+        [made_contiguous(parallel, device, inputs[0].clone())?, made_contiguous(parallel, device, inputs[1].clone())?];
     let [logits, target] = whole.each_ref().map(|tensor| contiguous::<T>(tensor).unwrap_or(&[]));
     let mean = attributes.reduction == ReductionKind::Mean;
     let divisor = T::from_f64(if mean { logits.len() as f64 } else { 1.0 });
-    let mut buffer = Buffer::new(size_of_val(logits));
+    let mut buffer = Buffer::of::<T>(logits.len())?;
     let values = buffer.as_mut_slice::<T>();
     let mut outputs = Outputs::new();
     if attributes.with_gradient {
@@ -240,13 +247,13 @@ fn binary_cross_entropy_of<T: Float>(
                     T::ONE / divisor,
                 );
             });
-        }));
+        })?);
     } else {
         parallel.chunks(values, CHUNK, 1.5, |start, values| {
             let end = start + values.len();
             binary_values(&logits[start..end], &target[start..end], values);
         });
     }
-    outputs.insert(0, reduced(device, &metas[0], attributes.reduction, values, divisor));
-    outputs
+    outputs.insert(0, reduced(device, &metas[0], attributes.reduction, values, divisor)?);
+    Ok(outputs)
 }

@@ -3,6 +3,7 @@
 use super::float::Float;
 use super::movement::made_contiguous;
 use super::reduce;
+use crate::memory::OutOfMemory;
 use crate::parallel::Parallel;
 use crate::simd_dispatch;
 use crate::storage::{contiguous, create};
@@ -49,7 +50,7 @@ pub(crate) fn layer_norm(
     attributes: &LayerNorm,
     inputs: &[Tensor],
     meta: &Meta,
-) -> Tensor {
+) -> Result<Tensor, OutOfMemory> {
     match meta.dtype {
         DType::F64 => layer_norm_of::<f64>(parallel, device, attributes, inputs, meta),
         _ => layer_norm_of::<f32>(parallel, device, attributes, inputs, meta),
@@ -62,8 +63,9 @@ fn layer_norm_of<T: Float>(
     attributes: &LayerNorm,
     inputs: &[Tensor],
     meta: &Meta,
-) -> Tensor {
-    let whole: Vec<Tensor> = inputs.iter().map(|input| made_contiguous(parallel, device, input.clone())).collect();
+) -> Result<Tensor, OutOfMemory> {
+    let whole = inputs.iter().map(|input| made_contiguous(parallel, device, input.clone()));
+    let whole: Vec<Tensor> = whole.collect::<Result<_, _>>()?;
     let source = contiguous::<T>(&whole[0]).unwrap_or(&[]);
     let scale = whole.get(1).and_then(contiguous::<T>).zip(whole.get(2).and_then(contiguous::<T>));
     let width: usize = meta.shape[meta.shape.rank() - attributes.axes..].iter().product();

@@ -2,6 +2,7 @@
 
 use super::float::Float;
 use super::movement::{made_contiguous, owned};
+use crate::memory::{OutOfMemory, vec_for};
 use crate::parallel::Parallel;
 use crate::simd_dispatch;
 use crate::storage::{contiguous, elements, writable};
@@ -196,16 +197,26 @@ pub(crate) fn knows(attributes: &Optimize) -> bool {
 }
 
 /// The update; `None` for dtypes without a kernel.
-pub(crate) fn optimize(parallel: &Parallel, device: Device, attributes: &Optimize, inputs: Inputs) -> Option<Outputs> {
+pub(crate) fn optimize(
+    parallel: &Parallel,
+    device: Device,
+    attributes: &Optimize,
+    inputs: Inputs,
+) -> Result<Option<Outputs>, OutOfMemory> {
     match inputs.get(1).map(Tensor::dtype) {
-        None => Some(Outputs::new()),
-        Some(DType::F32) => Some(update::<f32>(parallel, device, attributes, inputs)),
-        Some(DType::F64) => Some(update::<f64>(parallel, device, attributes, inputs)),
-        _ => None,
+        None => Ok(Some(Outputs::new())),
+        Some(DType::F32) => update::<f32>(parallel, device, attributes, inputs).map(Some),
+        Some(DType::F64) => update::<f64>(parallel, device, attributes, inputs).map(Some),
+        _ => Ok(None),
     }
 }
 
-fn update<T: Float>(parallel: &Parallel, device: Device, attributes: &Optimize, inputs: Inputs) -> Outputs {
+fn update<T: Float>(
+    parallel: &Parallel,
+    device: Device,
+    attributes: &Optimize,
+    inputs: Inputs,
+) -> Result<Outputs, OutOfMemory> {
     let states = attributes.states();
     let mut inputs = inputs.into_iter();
     let scalars: Vec<f64> = match inputs.next() {
@@ -218,12 +229,15 @@ fn update<T: Float>(parallel: &Parallel, device: Device, attributes: &Optimize, 
     let mut outputs = Outputs::new();
     let mut gradients = Vec::new();
     while let (Some(parameter), Some(gradient)) = (inputs.next(), inputs.next()) {
-        outputs.push(owned::<T>(parallel, device, parameter));
-        gradients.push(made_contiguous(parallel, device, gradient));
-        outputs.extend(inputs.by_ref().take(states).map(|state| owned::<T>(parallel, device, state)));
+        outputs.push(owned::<T>(parallel, device, parameter)?);
+        gradients.push(made_contiguous(parallel, device, gradient)?);
+        for state in inputs.by_ref().take(states) {
+            outputs.push(owned::<T>(parallel, device, state)?);
+        }
     }
 
-    let mut pieces = Vec::new();
+    let count = gradients.iter().map(|gradient: &Tensor| gradient.count().div_ceil(CHUNK)).sum();
+    let mut pieces = vec_for(count)?;
     let mut total = 0;
     for (group, gradient) in outputs.chunks_mut(1 + states).zip(&gradients) {
         let gradient = contiguous::<T>(gradient).unwrap_or(&[]);
@@ -254,8 +268,8 @@ fn update<T: Float>(parallel: &Parallel, device: Device, attributes: &Optimize, 
                 penalty: number(weight_decay.get()),
                 nesterov,
             };
-            parallel.items(pieces, 0.6 * total as f64, |piece| {
-                let [velocity, ..] = piece.states;
+            parallel.items(&mut pieces, 0.6 * total as f64, |piece| {
+                let [velocity, ..] = &mut piece.states;
                 if states == 0 {
                     descend(piece.parameter, piece.gradient, with);
                 } else {
@@ -274,8 +288,8 @@ fn update<T: Float>(parallel: &Parallel, device: Device, attributes: &Optimize, 
                 step: number(scalar(0) / scalar(1)),
                 spread: number(1.0 / scalar(2).sqrt()),
             };
-            parallel.items(pieces, 1.0 * total as f64, |piece| {
-                let [first, second, top] = piece.states;
+            parallel.items(&mut pieces, 1.0 * total as f64, |piece| {
+                let [first, second, top] = &mut piece.states;
                 if largest {
                     amsgrad(piece.parameter, piece.gradient, first, second, top, with);
                 } else {
@@ -293,8 +307,8 @@ fn update<T: Float>(parallel: &Parallel, device: Device, attributes: &Optimize, 
                 direction: [number(scalar(1)), number(scalar(2))],
                 size: [number(scalar(3)), number(scalar(4))],
             };
-            parallel.items(pieces, 1.0 * total as f64, |piece| {
-                let [first, second, _] = piece.states;
+            parallel.items(&mut pieces, 1.0 * total as f64, |piece| {
+                let [first, second, _] = &mut piece.states;
                 moments(piece.parameter, piece.gradient, first, second, with);
             });
         }
@@ -306,8 +320,8 @@ fn update<T: Float>(parallel: &Parallel, device: Device, attributes: &Optimize, 
                 momentum: T::ZERO,
                 penalty: number(weight_decay.get()),
             };
-            parallel.items(pieces, 0.8 * total as f64, |piece| {
-                let [second, ..] = piece.states;
+            parallel.items(&mut pieces, 0.8 * total as f64, |piece| {
+                let [second, ..] = &mut piece.states;
                 scale(piece.parameter, piece.gradient, second, with);
             });
         }
@@ -319,14 +333,17 @@ fn update<T: Float>(parallel: &Parallel, device: Device, attributes: &Optimize, 
                 momentum: number(momentum.get()),
                 penalty: number(weight_decay.get()),
             };
-            parallel.items(pieces, 1.0 * total as f64, |Piece { parameter, gradient, states }| {
+            parallel.items(&mut pieces, 1.0 * total as f64, |Piece { parameter, gradient, states }| {
                 match (centred, momentum.get() != 0.0, states) {
                     (false, false, [second, ..]) => scale(parameter, gradient, second, with),
                     (false, true, [second, velocity, _]) => {
                         scale_with_momentum(parameter, gradient, second, velocity, with);
                     }
                     (true, false, [second, mean, _]) => scale_centred(parameter, gradient, second, mean, with),
-                    (true, true, states) => scale_centred_with_momentum(parameter, gradient, states, with),
+                    (true, true, states) => {
+                        let states = states.each_mut().map(|state| &mut **state);
+                        scale_centred_with_momentum(parameter, gradient, states, with);
+                    }
                 }
             });
         }
@@ -337,13 +354,13 @@ fn update<T: Float>(parallel: &Parallel, device: Device, attributes: &Optimize, 
                 beta2: number(beta2.get()),
                 shrink: number(1.0 - scalar(0) * weight_decay.get()),
             };
-            parallel.items(pieces, 0.6 * total as f64, |piece| {
-                let [first, ..] = piece.states;
+            parallel.items(&mut pieces, 0.6 * total as f64, |piece| {
+                let [first, ..] = &mut piece.states;
                 step_by_sign(piece.parameter, piece.gradient, first, with);
             });
         }
         // A kind that this backend does not know is not claimed.
         _ => {}
     }
-    outputs
+    Ok(outputs)
 }

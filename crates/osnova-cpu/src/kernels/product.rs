@@ -4,9 +4,10 @@ use super::elementwise::UnaryKernels;
 use super::float::Float;
 use super::movement::made_contiguous;
 use crate::gemm::{self, Batch, Element, Finish, Operand, Product};
+use crate::memory::{OutOfMemory, vec_for};
 use crate::native::Number;
 use crate::parallel::Parallel;
-use crate::storage::{contiguous, create, elements};
+use crate::storage::{contiguous, create, elements, try_create};
 use crate::vector;
 use half::{bf16, f16};
 use osnova_tensor::{Activation, DType, Device, Layout, Meta, SliceRange, Tensor, Unary};
@@ -37,7 +38,7 @@ fn starts(layout: &Layout) -> impl Iterator<Item = usize> {
     layout.slice(&ranges).positions()
 }
 
-pub(crate) fn matmul(device: Device, left: &Tensor, right: &Tensor, meta: &Meta) -> Tensor {
+pub(crate) fn matmul(device: Device, left: &Tensor, right: &Tensor, meta: &Meta) -> Result<Tensor, OutOfMemory> {
     let rank = meta.shape.rank();
     let product =
         Product { rows: meta.shape[rank - 2], inner: left.shape()[left.rank() - 1], columns: meta.shape[rank - 1] };
@@ -45,29 +46,31 @@ pub(crate) fn matmul(device: Device, left: &Tensor, right: &Tensor, meta: &Meta)
         return super::create::full(device, false.into(), meta);
     }
     let layouts = (repeated(left, meta), repeated(right, meta));
-    let batches: Vec<Batch> = starts(&layouts.0).zip(starts(&layouts.1)).collect();
+    let mut batches = vec_for::<Batch>(meta.shape.count() / (product.rows * product.columns))?;
+    batches.extend(starts(&layouts.0).zip(starts(&layouts.1)));
     macro_rules! floats {
         ($T:ty) => {
-            create::<$T>(device, meta, |out| {
+            try_create::<$T>(device, meta, |out| {
                 let sides = (side::<$T>(left, &layouts.0), side(right, &layouts.1));
-                gemm::matmul(product, sides.0, sides.1, &batches, Finish::NOTHING, out);
+                gemm::matmul(product, sides.0, sides.1, &batches, Finish::NOTHING, out)
             })
         };
     }
     macro_rules! halves {
         ($T:ty) => {
-            create::<$T>(device, meta, |out| {
+            try_create::<$T>(device, meta, |out| {
                 let sides = (side::<$T>(left, &layouts.0), side(right, &layouts.1));
-                gemm::matmul_half(product, sides.0, sides.1, &batches, Finish::NOTHING, out);
+                gemm::matmul_half(product, sides.0, sides.1, &batches, Finish::NOTHING, out)
             })
         };
     }
     macro_rules! integers {
         ($T:ty) => {
-            create::<$T>(device, meta, |out| {
+            try_create::<$T>(device, meta, |out| {
                 let sides = (side::<$T>(left, &layouts.0), side(right, &layouts.1));
                 let multiply_add = |sum: $T, x: $T, y: $T| Number::add(sum, Number::mul(x, y));
                 gemm::matmul_with(product, sides.0, sides.1, &batches, 0, multiply_add, out);
+                Ok(())
             })
         };
     }
@@ -91,7 +94,7 @@ pub(crate) fn linear(
     inputs: &[Tensor],
     activation: Activation,
     meta: &Meta,
-) -> Tensor {
+) -> Result<Tensor, OutOfMemory> {
     match meta.dtype {
         DType::F64 => linear_of::<f64>(parallel, device, inputs, activation, meta),
         _ => linear_of::<f32>(parallel, device, inputs, activation, meta),
@@ -104,7 +107,7 @@ fn linear_of<T: Float + Element + UnaryKernels>(
     inputs: &[Tensor],
     activation: Activation,
     meta: &Meta,
-) -> Tensor {
+) -> Result<Tensor, OutOfMemory> {
     let (input, weight) = (&inputs[0], &inputs[1]);
     let product = Product {
         rows: meta.shape.count() / weight.dims()[0].max(1),
@@ -119,7 +122,7 @@ fn linear_of<T: Float + Element + UnaryKernels>(
     let whole = if input.rank() == 2 || input.layout().is_contiguous() {
         input
     } else {
-        copy = made_contiguous(parallel, device, input.clone());
+        copy = made_contiguous(parallel, device, input.clone())?;
         &copy
     };
     let left = match whole.rank() {
@@ -131,7 +134,7 @@ fn linear_of<T: Float + Element + UnaryKernels>(
     let gathered;
     let bias = match inputs.get(2) {
         Some(bias) if !bias.layout().is_contiguous() => {
-            gathered = made_contiguous(parallel, device, bias.clone());
+            gathered = made_contiguous(parallel, device, bias.clone())?;
             Some(&gathered)
         }
         bias => bias,
@@ -141,9 +144,9 @@ fn linear_of<T: Float + Element + UnaryKernels>(
         bias: bias.and_then(contiguous::<T>),
         activation: activate.as_deref().map(|activate| activate as &(dyn Fn(&mut [T]) + Sync)),
     };
-    create::<T>(device, meta, |out| {
+    try_create::<T>(device, meta, |out| {
         let batch = (whole.layout().offset(), weight.layout().offset());
-        gemm::matmul(product, left, right, &[batch], finish, out);
+        gemm::matmul(product, left, right, &[batch], finish, out)
     })
 }
 

@@ -4,11 +4,11 @@
 //! an error that grows with the logarithm of the length.
 
 use super::tiles::{Stored, Walk};
-use crate::memory::Buffer;
+use crate::memory::{Buffer, OutOfMemory};
 use crate::native::{Native, Number, with_native};
 use crate::parallel::Parallel;
 use crate::simd_dispatch;
-use crate::storage::{create, elements};
+use crate::storage::{create, elements, try_create};
 use osnova_tensor::{ArgReduction, Device, Layout, Meta, Reduction, SliceRange, Tensor};
 
 /// Elements summed in one sweep before the tree begins. 16 lanes of 64 keep the error small and the loop wide.
@@ -130,8 +130,8 @@ pub(crate) fn reduce(
     input: &Tensor,
     axes: &[usize],
     meta: &Meta,
-) -> Tensor {
-    with_native!(meta.dtype, T => create::<T>(device, meta, |out| match kind {
+) -> Result<Tensor, OutOfMemory> {
+    with_native!(meta.dtype, T => try_create::<T>(device, meta, |out| match kind {
         Reduction::Sum => reduce_into(parallel, elements::<T>(input), input.layout(), axes, out, Sum),
         Reduction::Prod => reduce_into(parallel, elements::<T>(input), input.layout(), axes, out, Prod),
         Reduction::Max => reduce_into(parallel, elements::<T>(input), input.layout(), axes, out, Max),
@@ -140,14 +140,20 @@ pub(crate) fn reduce(
 }
 
 /// The mean along `axes` of `f32` or `f64`.
-pub(crate) fn mean(parallel: &Parallel, device: Device, input: &Tensor, axes: &[usize], meta: &Meta) -> Tensor {
+pub(crate) fn mean(
+    parallel: &Parallel,
+    device: Device,
+    input: &Tensor,
+    axes: &[usize],
+    meta: &Meta,
+) -> Result<Tensor, OutOfMemory> {
     let count: usize = axes.iter().map(|&axis| input.shape()[axis]).product();
-    fn divided<T: Stored>(parallel: &Parallel, input: &Tensor, axes: &[usize], out: &mut [T], count: usize) {
-        reduce_into(parallel, elements::<T>(input), input.layout(), axes, out, Sum);
-        let count = T::Compute::from_f64(count as f64);
+    with_native!(meta.dtype, T => try_create::<T>(device, meta, |out| {
+        reduce_into(parallel, elements::<T>(input), input.layout(), axes, out, Sum)?;
+        let count = <T as Stored>::Compute::from_f64(count as f64);
         out.iter_mut().for_each(|value| *value = T::store(value.load().div(count)));
-    }
-    with_native!(meta.dtype, T => create::<T>(device, meta, |out| divided(parallel, input, axes, out, count)))
+        Ok(())
+    }))
 }
 
 /// Reduces `layout` along `axes` into `out`.
@@ -158,12 +164,13 @@ fn reduce_into<T: Stored, K: Combine<T::Compute>>(
     axes: &[usize],
     out: &mut [T],
     kind: K,
-) {
+) -> Result<(), OutOfMemory> {
     if out.is_empty() {
-        return;
+        return Ok(());
     }
     if layout.shape().count() == 0 {
-        return out.fill(T::store(K::START));
+        out.fill(T::store(K::START));
+        return Ok(());
     }
     let (kept, gone) = split(layout, axes);
     let length = gone.shape().count();
@@ -177,23 +184,24 @@ fn reduce_into<T: Stored, K: Combine<T::Compute>>(
         for (index, slot) in out.iter_mut().enumerate() {
             *slot = T::store(long(parallel, source, &gone, kept.position(index), length, kind));
         }
-        return;
+        return Ok(());
     }
     // About one sweep's work, at least, for each thread.
     let chunk = (16 * LEAF).div_ceil(length);
     parallel.chunks(out, chunk, 0.15 * length as f64, |start, out| {
-        let mut scratch = Vec::new();
+        let mut gathered = [T::default(); LEAF];
         kept.runs(start, out.len(), {
             let mut slots = out.iter_mut();
-            let gone = &gone;
+            let (gone, gathered) = (&gone, &mut gathered);
             move |position, count, stride| {
                 for (step, slot) in slots.by_ref().take(count).enumerate() {
                     let position = (position as isize + step as isize * stride) as usize;
-                    *slot = T::store(piece(source, gone, position, 0, length, &mut scratch, kind));
+                    *slot = T::store(piece(source, gone, position, 0, length, gathered, kind));
                 }
             }
         });
     });
+    Ok(())
 }
 
 /// Elements of one reduction above which it is cut into pieces for the threads.
@@ -206,19 +214,40 @@ fn piece<T: Stored, K: Combine<T::Compute>>(
     base: usize,
     start: usize,
     length: usize,
-    scratch: &mut Vec<T>,
+    gathered: &mut [T; LEAF],
     kind: K,
 ) -> T::Compute {
-    let even = walk.single_run(length);
-    if even == Some(1) {
-        return run(&source[(base as isize + start as isize) as usize..][..length], kind);
+    if walk.single_run() == Some(1) {
+        return run(&source[base + start..][..length], kind);
     }
-    // Gathered first, so that the tree is the one of a contiguous run.
-    scratch.clear();
-    walk.runs_from(base, start, length, |position, count, stride| {
-        scratch.extend((0..count as isize).map(|step| source[(position as isize + step * stride) as usize]));
-    });
-    run(scratch, kind)
+    // A sweep's elements at a time are gathered first, so that the tree is the one of a contiguous run.
+    let mut leaf = |start: usize, length: usize| {
+        let mut known = 0;
+        walk.runs_from(base, start, length, |position, count, stride| {
+            gather(source, position, stride, &mut gathered[known..known + count]);
+            known += count;
+        });
+        sweep(&gathered[..known], kind)
+    };
+    if length <= LEAF {
+        return leaf(start, length);
+    }
+    let mut tree = Tree::new(kind);
+    let end = start + length;
+    (start..end).step_by(LEAF).for_each(|start| tree.add(leaf(start, LEAF.min(end - start))));
+    tree.whole()
+}
+
+/// Evenly spaced elements of `source`.
+fn gather<T: Copy>(source: &[T], position: usize, stride: isize, out: &mut [T]) {
+    match stride {
+        1 => out.copy_from_slice(&source[position..][..out.len()]),
+        0 => out.fill(source[position]),
+        _ => {
+            let at = |step: usize| (position as isize + step as isize * stride) as usize;
+            out.iter_mut().enumerate().for_each(|(step, slot)| *slot = source[at(step)]);
+        }
+    }
 }
 
 /// One long reduction: fixed pieces, then a tree over their results.
@@ -230,30 +259,56 @@ fn long<T: Stored, K: Combine<T::Compute>>(
     length: usize,
     kind: K,
 ) -> T::Compute {
-    let mut partial = vec![K::START; length.div_ceil(WHOLE)];
-    parallel.chunks(&mut partial, 1, 0.15 * WHOLE as f64, |first, partial| {
-        let mut scratch = Vec::new();
-        for (number, slot) in partial.iter_mut().enumerate() {
-            let start = (first + number) * WHOLE;
-            *slot = piece(source, walk, base, start, WHOLE.min(length - start), &mut scratch, kind);
-        }
-    });
-    tree(&mut partial, |left, right| K::combine(*left, *right))
+    let mut tree = Tree::new(kind);
+    let mut results = [K::START; PIECES];
+    let pieces = length.div_ceil(WHOLE);
+    for group in (0..pieces).step_by(PIECES) {
+        let results = &mut results[..PIECES.min(pieces - group)];
+        parallel.chunks(results, 1, 0.15 * WHOLE as f64, |first, results| {
+            let mut gathered = [T::default(); LEAF];
+            for (number, slot) in results.iter_mut().enumerate() {
+                let start = (group + first + number) * WHOLE;
+                *slot = piece(source, walk, base, start, WHOLE.min(length - start), &mut gathered, kind);
+            }
+        });
+        results.iter().for_each(|&result| tree.add(result));
+    }
+    tree.whole()
 }
 
-/// Combines neighbours until one is left.
-fn tree<C: Copy>(values: &mut [C], combine: impl Fn(&C, &C) -> C) -> C {
-    let mut count = values.len();
-    while count > 1 {
-        for index in 0..count / 2 {
-            values[index] = combine(&values[2 * index], &values[2 * index + 1]);
-        }
-        if count % 2 == 1 {
-            values[count / 2] = values[count - 1];
-        }
-        count = count.div_ceil(2);
+/// Pieces of a long reduction whose results are kept side by side, however many there are.
+const PIECES: usize = 1 << 10;
+
+/// A balanced tree over results that come one after another: neighbours are combined, and neighbours of these, the left part
+/// of each always a power of two of them. So it is the tree of [`run`], for as little memory as its height.
+struct Tree<C, K> {
+    kind: K,
+    /// The whole subtrees so far, from the largest to the smallest: a bit of `count` is set for each.
+    parts: [C; usize::BITS as usize],
+    height: usize,
+    count: usize,
+}
+
+impl<C: Number, K: Combine<C>> Tree<C, K> {
+    fn new(kind: K) -> Self {
+        Self { kind, parts: [K::START; usize::BITS as usize], height: 0, count: 0 }
     }
-    values[0]
+
+    fn add(&mut self, mut result: C) {
+        for _ in 0..self.count.trailing_ones() {
+            self.height -= 1;
+            result = K::combine(self.parts[self.height], result);
+        }
+        self.parts[self.height] = result;
+        self.height += 1;
+        self.count += 1;
+    }
+
+    fn whole(self) -> C {
+        let _ = self.kind;
+        let parts = self.parts[..self.height].iter().rev().copied();
+        parts.reduce(|right, left| K::combine(left, right)).unwrap_or(K::START)
+    }
 }
 
 /// Reduces down columns: whole rows are absorbed into a row of partial results.
@@ -265,54 +320,73 @@ fn columns<T: Stored, K: Combine<T::Compute>>(
     length: usize,
     out: &mut [T],
     kind: K,
-) {
+) -> Result<(), OutOfMemory> {
     let gone = gone.at_zero();
     let width = kept.inner_size();
     if out.len() == width && length >= 4 * ROWS && width * length > WHOLE {
-        // One block of columns: the rows are shared among the threads, in bands of fixed height.
-        let band = ROWS * length.div_ceil(ROWS * 32);
-        let bands = length.div_ceil(band);
-        let mut buffer = Buffer::new(bands * width * size_of::<T::Compute>());
-        let partial = buffer.as_mut_slice::<T::Compute>();
-        partial.fill(K::START);
-        parallel.chunks(partial, width, 0.1 * (band * width) as f64, |start, partial| {
-            for (number, partial) in partial.chunks_mut(width).enumerate() {
-                let first = (start / width + number) * band;
-                rows_into(source, &gone, kept.position(0), first, band.min(length - first), partial, kind);
-            }
-        });
-        let mut count = bands;
-        while count > 1 {
-            for index in 0..count / 2 {
-                let (left, right) = partial.split_at_mut((2 * index + 1) * width);
-                merge(&right[..width], &mut left[2 * index * width..], kind);
-                partial.copy_within(2 * index * width..(2 * index + 1) * width, index * width);
-            }
-            if count % 2 == 1 {
-                partial.copy_within((count - 1) * width..count * width, count / 2 * width);
-            }
-            count = count.div_ceil(2);
-        }
-        out.iter_mut().zip(partial).for_each(|(slot, value)| *slot = T::store(*value));
-        return;
+        return bands(parallel, source, kept, &gone, length, out, kind);
     }
-    // Strips of a row, so that partial results stay in the first-level cache.
-    let strip = width.min(2048);
     parallel.chunks(out, width, 0.1 * (length * width) as f64, |start, out| {
-        let mut partial = vec![K::START; strip];
+        let mut partial = vec![K::START; width.min(STRIP)];
         for (number, out) in out.chunks_mut(width).enumerate() {
             let base = kept.position(start + number * width);
-            for (part, out) in out.chunks_mut(strip).enumerate() {
+            for (part, out) in out.chunks_mut(STRIP).enumerate() {
                 let partial = &mut partial[..out.len()];
                 partial.fill(K::START);
-                rows_into(source, &gone, base + part * strip, 0, length, partial, kind);
+                rows_into(source, &gone, base + part * STRIP, 0, length, partial, kind);
                 out.iter_mut().zip(partial).for_each(|(slot, value)| *slot = T::store(*value));
             }
         }
     });
+    Ok(())
 }
 
-/// Absorbs rows `first..first + count` (their starts walked by `gone` from `base`) into `partial`, by a tree over [`ROWS`] at a time.
+/// Columns of which partial results are kept side by side: they stay in the first-level cache.
+const STRIP: usize = 2048;
+
+/// One block of columns: its rows are shared among the threads, in bands of fixed height.
+fn bands<T: Stored, K: Combine<T::Compute>>(
+    parallel: &Parallel,
+    source: &[T],
+    kept: &Walk,
+    gone: &Walk,
+    length: usize,
+    out: &mut [T],
+    kind: K,
+) -> Result<(), OutOfMemory> {
+    let width = out.len();
+    let band = ROWS * length.div_ceil(ROWS * 32);
+    let bands = length.div_ceil(band);
+    let mut buffer = Buffer::of::<T::Compute>(bands * width)?;
+    let partial = buffer.as_mut_slice::<T::Compute>();
+    partial.fill(K::START);
+    parallel.chunks(partial, width, 0.1 * (band * width) as f64, |start, partial| {
+        for (number, partial) in partial.chunks_mut(width).enumerate() {
+            let first = (start / width + number) * band;
+            for (part, partial) in partial.chunks_mut(STRIP).enumerate() {
+                let base = kept.position(0) + part * STRIP;
+                rows_into(source, gone, base, first, band.min(length - first), partial, kind);
+            }
+        }
+    });
+    let mut count = bands;
+    while count > 1 {
+        for index in 0..count / 2 {
+            let (left, right) = partial.split_at_mut((2 * index + 1) * width);
+            merge(&right[..width], &mut left[2 * index * width..], kind);
+            partial.copy_within(2 * index * width..(2 * index + 1) * width, index * width);
+        }
+        if count % 2 == 1 {
+            partial.copy_within((count - 1) * width..count * width, count / 2 * width);
+        }
+        count = count.div_ceil(2);
+    }
+    out.iter_mut().zip(partial).for_each(|(slot, value)| *slot = T::store(*value));
+    Ok(())
+}
+
+/// Absorbs rows `first..first + count` (their starts walked by `gone` from `base`) into at most [`STRIP`] partial results, by a
+/// tree over [`ROWS`] at a time.
 fn rows_into<T: Stored, K: Combine<T::Compute>>(
     source: &[T],
     gone: &Walk,
@@ -350,7 +424,7 @@ fn rows_into<T: Stored, K: Combine<T::Compute>>(
 }
 
 /// Calls `lane(first output position, positions of the lane's elements)` for each lane along `axis`.
-fn for_lanes(layout: &Layout, axis: usize, mut lane: impl FnMut(usize, usize, isize)) {
+pub(crate) fn for_lanes(layout: &Layout, axis: usize, mut lane: impl FnMut(usize, usize, isize)) {
     let strides = layout.strides();
     let whole: Vec<SliceRange> = layout
         .shape()
@@ -368,7 +442,13 @@ fn for_lanes(layout: &Layout, axis: usize, mut lane: impl FnMut(usize, usize, is
     }
 }
 
-pub(crate) fn arg_reduce(device: Device, kind: ArgReduction, input: &Tensor, axis: usize, meta: &Meta) -> Tensor {
+pub(crate) fn arg_reduce(
+    device: Device,
+    kind: ArgReduction,
+    input: &Tensor,
+    axis: usize,
+    meta: &Meta,
+) -> Result<Tensor, OutOfMemory> {
     with_native!(input.dtype(), T => create::<i64>(device, meta, |out| {
         let source = elements::<T>(input);
         let size = input.shape()[axis];
@@ -391,22 +471,45 @@ pub(crate) fn arg_reduce(device: Device, kind: ArgReduction, input: &Tensor, axi
     }))
 }
 
-pub(crate) fn cumulative_sum(device: Device, input: &Tensor, axis: usize, reverse: bool, meta: &Meta) -> Tensor {
+/// Running sums along `axis`. Those of floats are kept in `f64` and rounded one by one: in `f32`, a sum of millions of terms
+/// loses what the small ones add.
+pub(crate) fn cumulative_sum(
+    device: Device,
+    input: &Tensor,
+    axis: usize,
+    reverse: bool,
+    meta: &Meta,
+) -> Result<Tensor, OutOfMemory> {
     with_native!(meta.dtype, T => create::<T>(device, meta, |out| {
-        type C = <T as Stored>::Compute;
-        let source = elements::<T>(input);
-        let size = meta.shape[axis];
-        let inner: usize = meta.shape[axis + 1..].iter().product();
-        for_lanes(input.layout(), axis, |number, start, stride| {
-            let first = number / inner * inner * size + number % inner;
-            let mut sum = C::ZERO;
-            for step in 0..size {
-                let index = if reverse { size - 1 - step } else { step };
-                sum = sum.add(source[(start as isize + index as isize * stride) as usize].load());
-                out[first + index * inner] = T::store(sum);
-            }
-        });
+        if <T as Native>::FLOAT {
+            running_sums(input, axis, reverse, out, 0.0, |sum: f64, value: T| sum + value.to_f64(), T::from_f64);
+        } else {
+            running_sums(input, axis, reverse, out, T::default().load(), |sum, value| sum.add(value.load()), T::store);
+        }
     }))
+}
+
+fn running_sums<T: Native, C: Copy>(
+    input: &Tensor,
+    axis: usize,
+    reverse: bool,
+    out: &mut [T],
+    zero: C,
+    add: impl Fn(C, T) -> C,
+    rounded: impl Fn(C) -> T,
+) {
+    let source = elements::<T>(input);
+    let dims = input.dims();
+    let (size, inner) = (dims[axis], dims[axis + 1..].iter().product::<usize>());
+    for_lanes(input.layout(), axis, |number, start, stride| {
+        let first = number / inner * inner * size + number % inner;
+        let mut sum = zero;
+        for step in 0..size {
+            let index = if reverse { size - 1 - step } else { step };
+            sum = add(sum, source[(start as isize + index as isize * stride) as usize]);
+            out[first + index * inner] = rounded(sum);
+        }
+    });
 }
 
 /// The tree of this file over a contiguous slice of floats, for kernels that sum as they go.
@@ -418,12 +521,42 @@ pub(crate) fn sum<T: Stored>(input: &[T]) -> T::Compute {
 mod tests {
     use super::*;
     use crate::native::Truth;
+    use osnova_tensor::Shape;
 
     #[test]
     fn a_long_sum_is_accurate() {
         let values: Vec<f32> = (0..1_000_003).map(|index| (index % 7) as f32 * 0.1).collect();
         let exact: f64 = values.iter().map(|&value| value as f64).sum();
         assert!((sum(&values) as f64 - exact).abs() / exact < 1e-6);
+    }
+
+    /// Every element once, in the order of a contiguous run: a tree has the same bits whatever the layout.
+    #[test]
+    fn layouts_do_not_change_the_tree() {
+        let parallel = Parallel::shared();
+        let values: Vec<f32> = (0..1_000_000).map(|index| (index % 1013) as f32 * 0.001 - 0.3).collect();
+        let shapes = [[3, 100_000, 1], [2, 3, 70_000], [7, 1, 100_000], [300, 17, 41], [2, 1, 65_537]];
+        for [a, b, c] in shapes {
+            // One column is left out, so that the rows are no single run.
+            let whole = Layout::contiguous(Shape::new(&[a, b, c + 1]).unwrap());
+            let range = |length| SliceRange { start: 0, length, step: 1 };
+            let layout = whole.slice(&[range(a), range(b), range(c)]);
+            let gathered: Vec<f32> = layout.positions().map(|position| values[position]).collect();
+            let mut total = [0.0f32];
+            reduce_into(&parallel, &values, &layout, &[0, 1, 2], &mut total, Sum).unwrap();
+            assert_eq!(total[0].to_bits(), run(&gathered, Sum).to_bits(), "{a}×{b}×{c}");
+        }
+    }
+
+    #[test]
+    fn results_that_come_one_by_one_form_the_tree_of_a_run() {
+        let values: Vec<f32> = (0..300 * LEAF).map(|index| ((index * 7919) % 1009) as f32 * 0.01).collect();
+        for sweeps in (1..20).chain([100, 255, 256, 257, 300]) {
+            let values = &values[..sweeps * LEAF];
+            let mut tree = Tree::new(Sum);
+            values.chunks(LEAF).for_each(|sweep| tree.add(run(sweep, Sum)));
+            assert_eq!(tree.whole().to_bits(), run(values, Sum).to_bits(), "{sweeps}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::float::Float;
 use super::movement;
+use crate::memory::OutOfMemory;
 use crate::parallel::Parallel;
 use crate::simd_dispatch;
 use crate::storage::{contiguous, create, writable};
@@ -122,12 +123,21 @@ pub(crate) fn softmax(
     input: Tensor,
     logarithm: bool,
     meta: &Meta,
-) -> Option<Tensor> {
-    fn typed<T: Float>(parallel: &Parallel, device: Device, input: Tensor, logarithm: bool, meta: &Meta) -> Tensor {
-        let mut input = movement::made_contiguous(parallel, device, input);
+) -> Result<Option<Tensor>, OutOfMemory> {
+    fn typed<T: Float>(
+        parallel: &Parallel,
+        device: Device,
+        input: Tensor,
+        logarithm: bool,
+        meta: &Meta,
+    ) -> Result<Tensor, OutOfMemory> {
+        let mut input = movement::made_contiguous(parallel, device, input)?;
         let width = meta.shape[meta.shape.rank() - 1].max(1);
         let chunk = CHUNK.div_ceil(width) * width;
-        if let Some(out) = writable::<T>(&mut input) {
+        // A thread keeps a copy of the row aside; not of one that is longer than what it works on at a time.
+        if width <= CHUNK
+            && let Some(out) = writable::<T>(&mut input)
+        {
             parallel.chunks(out, chunk, 0.8, |_, out| {
                 let mut copy = vec![T::ZERO; width];
                 for row in out.chunks_mut(width) {
@@ -135,7 +145,7 @@ pub(crate) fn softmax(
                     if logarithm { log_softmax_row(&copy, row) } else { softmax_row(&copy, row) }
                 }
             });
-            return input;
+            return Ok(input);
         }
         let source = contiguous::<T>(&input).unwrap_or(&[]);
         create::<T>(device, meta, |out| {
@@ -147,8 +157,8 @@ pub(crate) fn softmax(
         })
     }
     match meta.dtype {
-        DType::F32 => Some(typed::<f32>(parallel, device, input, logarithm, meta)),
-        DType::F64 => Some(typed::<f64>(parallel, device, input, logarithm, meta)),
-        _ => None,
+        DType::F32 => typed::<f32>(parallel, device, input, logarithm, meta).map(Some),
+        DType::F64 => typed::<f64>(parallel, device, input, logarithm, meta).map(Some),
+        _ => Ok(None),
     }
 }

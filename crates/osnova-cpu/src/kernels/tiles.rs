@@ -52,9 +52,9 @@ impl Walk {
         self.axes[self.axes.len() - 1].1
     }
 
-    /// The stride of the walk if its first `length` elements are one evenly spaced run.
-    pub(crate) fn single_run(&self, length: usize) -> Option<isize> {
-        (self.inner_size() >= length).then(|| self.inner_stride())
+    /// The stride of the walk if all its elements are one evenly spaced run.
+    pub(crate) fn single_run(&self) -> Option<isize> {
+        (self.axes.len() == 1).then(|| self.inner_stride())
     }
 
     /// The same steps starting at position 0.
