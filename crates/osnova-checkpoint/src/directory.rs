@@ -250,6 +250,17 @@ impl CheckpointDirectory {
         Ok((None, damages))
     }
 
+    /// Removes all checkpoints, so that another run can begin here, whose best must not be one of an earlier run. What
+    /// else lies in the directory stays.
+    ///
+    /// # Errors
+    /// The system refuses; then some checkpoints may be left.
+    pub fn clear(&self) -> Result<()> {
+        // A name alone makes no checkpoint.
+        let own = self.entries()?.into_iter().filter(|entry| read_metadata(&entry.path).is_ok());
+        own.map(|entry| entry.path).try_for_each(|path| remove(&path))
+    }
+
     /// Removes what is not to be kept, and what killed programs left behind. Best effort.
     fn remove_old(&self, newest: &CheckpointEntry) {
         atomic::remove_abandoned(&self.path, OsStr::new(""));

@@ -516,9 +516,9 @@ fn a_resumed_doctor_knows_what_it_knew() {
     run(1, Trainer::new(1).callback(ModelCheckpoint::new(directory.path()).unwrap()));
     let checkpoint = CheckpointDirectory::create(directory.path()).unwrap().load_latest().unwrap().unwrap();
     let other = tempfile::tempdir().unwrap();
-    let keep = || ModelCheckpoint::new(other.path()).unwrap();
-    let resumed = run(2, Trainer::new(2).resume(checkpoint).callback(keep()));
-    assert_eq!(resumed, run(2, Trainer::new(2).callback(keep())));
+    let keep = |name| ModelCheckpoint::new(other.path().join(name)).unwrap();
+    let resumed = run(2, Trainer::new(2).resume(checkpoint).callback(keep("resumed")));
+    assert_eq!(resumed, run(2, Trainer::new(2).callback(keep("whole"))));
     assert_eq!(resumed.0.iter().filter(|one| one.disease == Disease::UnscaledInputs).count(), 1);
 }
 

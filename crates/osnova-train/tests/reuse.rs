@@ -1,14 +1,15 @@
 //! What a run leaves behind: a trainer used twice, a step that fails or panics, tasks that return what they must not.
 
 use osnova_autodiff::AutodiffDevice;
+use osnova_checkpoint::CheckpointDirectory;
 use osnova_cpu::CpuDevice;
 use osnova_data::{ArrayDataset, DataLoader, TensorBatch};
 use osnova_nn::{Forward, Linear, Module, Relu, Sequential};
 use osnova_optim::{Adam, Optimizer, Plateau, Sgd, WeightAverage};
 use osnova_tensor::{DType, Device, Generator, Tensor};
 use osnova_train::{
-    Doctor, EarlyStopping, History, LearningRateMonitor, ReduceOnPlateau, Regression, Result, StepOutput, Trainer,
-    TrainingStep, WeightAveraging, predict_classes,
+    Doctor, EarlyStopping, History, LearningRateMonitor, ModelCheckpoint, ReduceOnPlateau, Regression, Result,
+    StepOutput, Trainer, TrainingStep, WeightAveraging, predict_classes,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -88,6 +89,19 @@ fn a_second_model_of_another_shape_is_no_obstacle() {
     let (generator, device) = (Generator::new(3), Device::cpu().autodiff());
     let mut other = Sequential::new().with(Linear::new(2, 1, &generator, device).unwrap());
     fit(&mut used, 100.0, &mut other);
+}
+
+#[test]
+fn a_directory_of_checkpoints_is_for_one_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut trainer = Trainer::new(1).callback(ModelCheckpoint::new(directory.path()).unwrap());
+    let mut run = || trainer.fit(&mut Shifted(0.0), &mut model(1), &mut Sgd::new(0.01), &mut loader(40), None);
+    run().unwrap();
+    // The best of the first run would pass for the second's.
+    let message = run().unwrap_err().to_string();
+    assert!(message.contains("checkpoints of another run") && message.contains("clear"), "{message}");
+    CheckpointDirectory::create(directory.path()).unwrap().clear().unwrap();
+    run().unwrap();
 }
 
 /// What goes wrong, and when.

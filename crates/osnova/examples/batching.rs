@@ -6,8 +6,13 @@
 //! OSNOVA_DEVICE=vulkan cargo run --release --example batching --features vulkan
 //! ```
 
+#[path = "shared/print.rs"]
+mod print;
+
 use osnova::prelude::*;
+use print::say;
 use std::hint::black_box;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// A layer's sizes, and how many samples go through it.
@@ -15,7 +20,11 @@ const INPUTS: usize = 784;
 const OUTPUTS: usize = 256;
 const SAMPLES: usize = 128;
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    print::finish(run().map_err(Into::into))
+}
+
+fn run() -> Result<()> {
     let device = Device::cpu();
     let generator = Generator::new(0);
     let weight = Tensor::normal([OUTPUTS, INPUTS], 0.0, 0.05, DType::F32, &generator, device)?;
@@ -24,7 +33,7 @@ fn main() -> Result<()> {
     let samples: Vec<Tensor> = (0..SAMPLES as isize).map(|sample| batch.select(0, sample)).collect::<Result<_>>()?;
     let (w, b, x) = (weight.to_vec::<f32>()?, bias.to_vec::<f32>()?, batch.to_vec::<f32>()?);
 
-    println!("{SAMPLES} samples through {INPUTS} → {OUTPUTS}:");
+    say!("{SAMPLES} samples through {INPUTS} → {OUTPUTS}:");
     let looped = time(|| {
         black_box(by_loops(&w, &b, &x));
         Ok(())
@@ -36,10 +45,10 @@ fn main() -> Result<()> {
     })?;
     let whole = time(|| batch.linear(&weight, Some(&bias), Activation::Identity).map(drop))?;
     for (name, duration) in [("three loops", looped), ("a product a sample", single), ("one product", whole)] {
-        println!("  {name:20} {:9.3} ms", duration.as_secs_f64() * 1e3);
+        say!("  {name:20} {:9.3} ms", duration.as_secs_f64() * 1e3);
     }
 
-    println!("1000 × 1000 times 1000 × 1000:");
+    say!("1000 × 1000 times 1000 × 1000:");
     let chosen = osnova::default_device()?;
     let mut places = vec![("one core", Device::cpu_with_threads(1)?), ("all cores", device)];
     if chosen != device {
@@ -52,7 +61,7 @@ fn main() -> Result<()> {
             device.synchronize()
         })?;
         let seconds = duration.as_secs_f64();
-        println!("  {name:20} {:9.3} ms  {:7.1} GFLOP/s  ({})", seconds * 1e3, 2.0 / seconds, device.name());
+        say!("  {name:20} {:9.3} ms  {:7.1} GFLOP/s  ({})", seconds * 1e3, 2.0 / seconds, device.name());
     }
     Ok(())
 }

@@ -41,7 +41,8 @@ pub(crate) fn run() -> Result<()> {
     steps.step("pictures of the book", draw_pictures)?;
     steps.step("a short run of the digits example", || {
         let files = ["model.safetensors", "manifest.json", "loss.svg", "confusion.svg"];
-        run_example(&examples, "digits", &["--epochs", "3"], &files)
+        run_example(&examples, "digits", &["--epochs", "3"], &files)?;
+        without_output(&examples, &files)
     })?;
     steps.step("a short run of the generative example", || {
         let files = ["model.safetensors", "manifest.json", "index.html", "samples.png"];
@@ -78,6 +79,22 @@ fn draw_pictures() -> Result<()> {
     let drawn = docs::draw(&out.to_string_lossy());
     let _ = fs::remove_dir_all(&out);
     drawn
+}
+
+/// A run that cannot print writes its results all the same, and says so; nothing panics.
+fn without_output(folder: &Path, files: &[&str]) -> Result<()> {
+    let Ok(full) = fs::File::options().write(true).open("/dev/full") else { return Ok(()) };
+    let out = env::temp_dir().join(format!("osnova-ci-full-{}", process::id()));
+    let mut example = Command::new(folder.join("digits"));
+    example.current_dir(root()).args(["--epochs", "1", "--out"]).arg(&out).stdout(full);
+    let status = example.status().map_err(|error| Error(format!("the digits example: {error}")))?;
+    let missing = files.iter().find(|file| !out.join(file).is_file());
+    let _ = fs::remove_dir_all(&out);
+    match (status.code(), missing) {
+        (Some(1), None) => Ok(()),
+        (Some(1), Some(file)) => Err(Error(format!("the digits example without output wrote no {file}"))),
+        (code, _) => Err(Error(format!("the digits example ended with {code:?} on a full output, not with 1"))),
+    }
 }
 
 /// Trains for a few epochs into a folder that is thrown away.

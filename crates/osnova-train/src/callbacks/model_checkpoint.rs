@@ -1,7 +1,7 @@
 //! Checkpoints while training goes on.
 
 use crate::callback::{Callback, Context, Stage};
-use crate::{Goal, Result};
+use crate::{Goal, Result, TrainError};
 use osnova_checkpoint::{Checkpoint, CheckpointDirectory};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 /// the callbacks. A run that [resumes](crate::Trainer::resume) from one goes on with the same bits.
 ///
 /// It saves after every epoch unless said otherwise, and keeps the last two and the best.
+///
+/// A directory is for one run: one that begins, rather than resumes, is refused where checkpoints lie already.
 #[derive(Clone, Debug)]
 pub struct ModelCheckpoint {
     directory: CheckpointDirectory,
@@ -65,6 +67,26 @@ impl ModelCheckpoint {
 }
 
 impl Callback for ModelCheckpoint {
+    fn reset(&mut self) {
+        self.last = None;
+    }
+
+    fn on_fit_start(&mut self, context: &mut Context<'_>) -> Result<()> {
+        let begins = context.progress.step == 0 && context.history.epochs.is_empty();
+        match self.directory.latest()? {
+            Some(entry) if begins => Err(TrainError::argument(
+                "ModelCheckpoint",
+                format!(
+                    "{} holds checkpoints of another run, the last of step {}: its best would pass for this run's",
+                    self.directory.path().display(),
+                    entry.step()
+                ),
+                "Go on from it with `Trainer::resume`, remove them with `CheckpointDirectory::clear`, or choose another directory",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn wants_checkpoint(&self, stage: Stage, context: &Context<'_>) -> bool {
         let progress = context.progress;
         match stage {

@@ -8,18 +8,26 @@
 //! writes `runs/descent/*.svg`; another folder can be named as the argument.
 
 mod pictures;
+#[path = "../shared/print.rs"]
+mod print;
 
+use print::say;
 use std::error::Error;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::{env, fs};
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    print::finish(run())
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let folder = env::args_os().nth(1).map_or_else(|| PathBuf::from("runs/descent"), PathBuf::from);
     fs::create_dir_all(&folder)?;
     for (name, draw) in pictures::PICTURES {
         let path = folder.join(name);
         fs::write(&path, draw()?)?;
-        println!("{}", path.display());
+        say!("{}", path.display());
     }
     Ok(())
 }

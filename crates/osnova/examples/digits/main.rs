@@ -12,13 +12,15 @@
 
 mod data;
 mod options;
+#[path = "../shared/print.rs"]
+mod print;
 #[path = "../shared/mod.rs"]
 mod shared;
 
 use clap::Parser;
 use data::Parts;
 use options::{OptimizerKind, Options};
-use osnova::checkpoint::{CheckpointDirectory, load_model, save_model};
+use osnova::checkpoint::{load_model, save_model};
 use osnova::data::{DataLoader, Dataset};
 use osnova::nn::{Dropout, Linear, Module, Relu, Sequential};
 use osnova::optim::{Adam, AdamW, Optimizer};
@@ -30,6 +32,8 @@ use osnova::train::{
     Classification, Doctor, EarlyStopping, Goal, History, Manifest, ModelCheckpoint, ProgressBar, SplitSizes,
     TestResult, Trainer, evaluate, predict, predict_classes,
 };
+use print::say;
+use shared::run_directory::RunDirectory;
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
@@ -38,20 +42,15 @@ use std::process::ExitCode;
 const EVALUATION_BATCH: usize = 1024;
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    print::finish(run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let device = options.device()?;
-    let out = options.prepare_out()?;
     let mut manifest = Manifest::new(options.seed, device.name());
     options.record(&mut manifest)?;
+    let directory = options.run_directory(&manifest)?;
+    let out = directory.path();
 
     let parts = manifest.phase("load", || data::load(options))?;
     let Parts { name, train, validation, test, class_names, .. } = &parts;
@@ -59,15 +58,15 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let sizes =
         SplitSizes { train: train.len(), validation: validation.as_ref().map_or(0, Dataset::len), test: test.len() };
     manifest.split = sizes;
-    println!("{name}: {} to train, {} to validate, {} sealed", sizes.train, sizes.validation, sizes.test);
+    say!("{name}: {} to train, {} to validate, {} sealed", sizes.train, sizes.validation, sizes.test);
 
     let classes = class_names.len();
     let mut model = mlp(options, train.feature_count(), classes, device.autodiff())?;
-    println!("{}", model.summary([options.batch_size(), train.feature_count()])?);
+    say!("{}", model.summary([options.batch_size(), train.feature_count()])?);
 
-    let history = train_model(options, &mut manifest, &parts, &mut model, &out)?;
+    let history = train_model(options, &mut manifest, &parts, &mut model, &directory)?;
     if let Some(epoch) = history.restored_epoch {
-        println!("the model has the weights of epoch {epoch}, the best on validation data");
+        say!("the model has the weights of epoch {epoch}, the best on validation data");
     }
 
     let class_names = class_names.clone();
@@ -84,8 +83,8 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         metrics.insert("accuracy".to_owned(), matrix.accuracy()?);
         Ok((metrics, matrix))
     })?;
-    println!("\n{}\n{}", matrix.table(&class_names), matrix.report(&class_names)?);
-    println!("test accuracy {:.2} % ({} of {})", 100.0 * matrix.accuracy()?, matrix.right(), matrix.samples());
+    say!("\n{}\n{}", matrix.table(&class_names), matrix.report(&class_names)?);
+    say!("test accuracy {:.2} % ({} of {})", 100.0 * matrix.accuracy()?, matrix.right(), matrix.samples());
     manifest.record_test(TestResult { opened, confusion_matrix: Some(matrix.clone()), metrics })?;
 
     manifest.phase("save", || -> Result<_, Box<dyn Error>> {
@@ -99,9 +98,9 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         ConfusionChart::new(title, &class_names, rows).save(out.join("confusion.svg"))?;
         Ok(())
     })?;
-    manifest.phase("verify", || verify(options, &model, &mut test, &out))?;
+    manifest.phase("verify", || verify(options, &model, &mut test, out))?;
     manifest.save(out.join("manifest.json"))?;
-    println!("wrote {}: model.safetensors, loss.svg, confusion.svg, manifest.json", out.display());
+    say!("wrote {}: model.safetensors, loss.svg, confusion.svg, manifest.json", out.display());
     Ok(())
 }
 
@@ -130,7 +129,7 @@ fn train_model(
     manifest: &mut Manifest,
     parts: &Parts,
     model: &mut Sequential,
-    out: &Path,
+    directory: &RunDirectory,
 ) -> Result<History, Box<dyn Error>> {
     let (train, validation) = manifest.phase("prepare", || -> Result<_, Box<dyn Error>> {
         let train = data::prepared(parts.scaler.as_ref(), &parts.train)?;
@@ -146,8 +145,7 @@ fn train_model(
     };
 
     let mut trainer = Trainer::new(options.epochs()).callback(ProgressBar::new());
-    let directory = out.join("checkpoints");
-    let mut checkpoints = ModelCheckpoint::new(&directory)?.keep_last(1)?;
+    let mut checkpoints = ModelCheckpoint::into_directory(directory.checkpoints()?.keep_last(1)?);
     if validation.is_some() {
         checkpoints = checkpoints.keep_best("validation_loss", Goal::Lowest);
         trainer = trainer.callback(EarlyStopping::minimize("validation_loss").patience(options.patience()));
@@ -156,22 +154,16 @@ fn train_model(
     if options.doctor {
         trainer = trainer.callback(Doctor::new());
     }
-    if options.resume {
-        match CheckpointDirectory::create(&directory)?.load_latest()? {
-            Some(checkpoint) => {
-                println!("goes on after epoch {}", checkpoint.epoch());
-                trainer = trainer.resume(checkpoint);
-            }
-            None => println!("no checkpoint yet: starts anew"),
-        }
+    if let Some(checkpoint) = directory.last_checkpoint(options.epochs())? {
+        trainer = trainer.resume(checkpoint);
     }
     let history = manifest
         .phase("train", || trainer.fit(&mut Classification, model, &mut optimizer, &mut train, validation.as_mut()))?;
     manifest.record(&history);
     if let Some(doctor) = trainer.find_callback::<Doctor>() {
-        println!("the doctor: {doctor}");
-        doctor.save_gradient_flow(out.join("gradient-flow.svg"))?;
-        doctor.save_update_ratios(out.join("update-ratios.svg"))?;
+        say!("the doctor: {doctor}");
+        doctor.save_gradient_flow(directory.path().join("gradient-flow.svg"))?;
+        doctor.save_update_ratios(directory.path().join("update-ratios.svg"))?;
     }
     Ok(history)
 }
@@ -203,6 +195,6 @@ fn verify(options: &Options, model: &Sequential, test: &mut DataLoader, out: &Pa
     if bits(model, test)? != bits(&loaded, test)? {
         return Err("the loaded model does not predict what the trained one does".into());
     }
-    println!("the model loaded from the file gives the same predictions, bit for bit");
+    say!("the model loaded from the file gives the same predictions, bit for bit");
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What can be chosen on the command line.
 
-use crate::shared::arguments::{self, at_least_one, positive, threads, width};
+use crate::shared::arguments::{self, at_least_one, batch_size, count, positive, seed, threads, width};
+use crate::shared::run_directory::RunDirectory;
 use clap::{Parser, ValueEnum};
 use osnova::tensor::Device;
 use osnova::train::Manifest;
@@ -24,7 +25,7 @@ pub(crate) struct Options {
     epochs: Option<usize>,
 
     /// Samples a step [default: 32 for digits, 128 for fashion-mnist]
-    #[arg(long, value_parser = at_least_one)]
+    #[arg(long, value_parser = batch_size)]
     batch_size: Option<usize>,
 
     /// The optimizer's learning rate
@@ -52,11 +53,11 @@ pub(crate) struct Options {
     patience: Option<usize>,
 
     /// Fashion-MNIST's training images to validate on; with 0 all are trained on and the last epoch's model is kept
-    #[arg(long, default_value = "5000")]
+    #[arg(long, default_value = "5000", value_parser = count)]
     pub(crate) validation_samples: usize,
 
     /// The seed of split, initial weights, dropout and order of samples
-    #[arg(long, default_value = "0")]
+    #[arg(long, default_value = "0", value_parser = seed)]
     pub(crate) seed: u64,
 
     /// Where to compute: cpu, or in a build with `--features vulkan` also vulkan, vulkan:1 … [default: what OSNOVA_DEVICE says, else cpu]
@@ -142,15 +143,19 @@ impl Options {
     }
 
     /// The output directory, ready to be written to.
-    pub(crate) fn prepare_out(&self) -> Result<PathBuf, Box<dyn Error>> {
+    pub(crate) fn run_directory(&self, manifest: &Manifest) -> Result<RunDirectory, Box<dyn Error>> {
         let name = self.of(None, "digits", "fashion-mnist");
         let out = self.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(name));
-        arguments::prepare_out(&out, self.resume)
+        RunDirectory::open(out, self.resume, manifest)
     }
 
     /// Notes every choice that decides the result.
     pub(crate) fn record(&self, manifest: &mut Manifest) -> osnova::train::Result<()> {
+        manifest.dataset.name = self.of(None, "digits", "fashion-mnist").to_owned();
         manifest.hyperparameter("epochs", self.epochs())?;
+        if self.dataset == DatasetKind::FashionMnist {
+            manifest.hyperparameter("validation_samples", self.validation_samples)?;
+        }
         manifest.hyperparameter("batch_size", self.batch_size())?;
         manifest.hyperparameter("learning_rate", self.learning_rate)?;
         manifest.hyperparameter("hidden", self.hidden())?;

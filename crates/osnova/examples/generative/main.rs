@@ -17,6 +17,8 @@ mod evaluation;
 mod kinds;
 mod models;
 mod options;
+#[path = "../shared/print.rs"]
+mod print;
 #[path = "../shared/mod.rs"]
 mod shared;
 
@@ -25,7 +27,7 @@ use clap::Parser;
 use data::Parts;
 use models::Model;
 use options::Options;
-use osnova::checkpoint::{CheckpointDirectory, load_model, save_model};
+use osnova::checkpoint::{load_model, save_model};
 use osnova::data::{DataLoader, Dataset};
 use osnova::generative::evaluation::fit_code_prior;
 use osnova::generative::{BetaSchedule, Generation, GenerativeModel};
@@ -35,6 +37,8 @@ use osnova::prelude::{AutodiffDevice, Generator, Tensor};
 use osnova::train::{
     Doctor, EarlyStopping, Goal, History, Manifest, ModelCheckpoint, ProgressBar, SplitSizes, TestResult, Trainer,
 };
+use print::say;
+use shared::run_directory::RunDirectory;
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
@@ -46,21 +50,16 @@ type Failure = Box<dyn Error>;
 const EVALUATION_BATCH: usize = 1000;
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    print::finish(run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<(), Failure> {
     options.check()?;
     let device = options.device()?;
-    let out = options.prepare_out()?;
     let mut manifest = Manifest::new(options.seed, device.name());
     options.record(&mut manifest)?;
+    let directory = options.run_directory(&manifest)?;
+    let out = directory.path();
 
     let (parts, test) = manifest.phase("load", || data::load(options))?;
     let Parts { train, validation, class_names, .. } = &parts;
@@ -69,13 +68,13 @@ fn run(options: &Options) -> Result<(), Failure> {
     let sizes =
         SplitSizes { train: train.len(), validation: validation.as_ref().map_or(0, Dataset::len), test: test.len() };
     manifest.split = sizes;
-    println!("{name}: {} to train, {} to validate, {} sealed", sizes.train, sizes.validation, sizes.test);
+    say!("{name}: {} to train, {} to validate, {} sealed", sizes.train, sizes.validation, sizes.test);
 
     let mut model = models::build(options, train.feature_count(), class_names.len(), device.autodiff())?;
-    println!("{}", model.summary([options.batch_size(), train.feature_count()])?);
-    let history = train_model(options, &mut manifest, &parts, &mut model, &out)?;
+    say!("{}", model.summary([options.batch_size(), train.feature_count()])?);
+    let history = train_model(options, &mut manifest, &parts, &mut model, &directory)?;
     if let Some(epoch) = history.restored_epoch {
-        println!("the model has the weights of epoch {epoch}, the best on validation data");
+        say!("the model has the weights of epoch {epoch}, the best on validation data");
     }
 
     // The one look at the test set.
@@ -85,7 +84,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     manifest.phase("prior", || fit_code_prior(&mut model, &mut train))?;
     let evaluation = manifest.phase("test", || evaluation::measure(options, &model, &parts, &mut test))?;
     for [name, value, meaning] in evaluation.numbers.rows() {
-        println!("{name:<26} {value:>12}  {meaning}");
+        say!("{name:<26} {value:>12}  {meaning}");
     }
     manifest.record_test(TestResult { opened, confusion_matrix: None, metrics: evaluation.numbers.metrics() })?;
     manifest.phase("save", || save_model(&model, out.join("model.safetensors")))?;
@@ -97,13 +96,13 @@ fn run(options: &Options) -> Result<(), Failure> {
         test: &test_data,
         evaluation: &evaluation,
         history: &history,
-        out: &out,
+        out,
     };
     album::write(&run, &manifest)?;
     manifest.seconds.insert("pictures".to_owned(), begin.elapsed().as_secs_f64());
-    manifest.phase("verify", || verify(options, &model, &parts, &mut test, &out))?;
+    manifest.phase("verify", || verify(options, &model, &parts, &mut test, out))?;
     manifest.save(out.join("manifest.json"))?;
-    println!("wrote {0}: index.html shows it all", out.display());
+    say!("wrote {0}: index.html shows it all", out.display());
     Ok(())
 }
 
@@ -112,15 +111,14 @@ fn train_model(
     manifest: &mut Manifest,
     parts: &Parts,
     model: &mut Model,
-    out: &Path,
+    directory: &RunDirectory,
 ) -> Result<History, Failure> {
     let mut train = DataLoader::shared(parts.train.clone(), options.batch_size())?.shuffle(options.seed);
     let validation = parts.validation.clone();
     let mut validation = validation.map(|part| DataLoader::shared(part, EVALUATION_BATCH)).transpose()?;
 
     let mut trainer = Trainer::new(options.epochs()).callback(ProgressBar::new());
-    let directory = out.join("checkpoints");
-    let mut checkpoints = ModelCheckpoint::new(&directory)?.keep_last(1)?;
+    let mut checkpoints = ModelCheckpoint::into_directory(directory.checkpoints()?.keep_last(1)?);
     if validation.is_some() {
         checkpoints = checkpoints.keep_best("validation_loss", Goal::Lowest);
         trainer = trainer.callback(EarlyStopping::minimize("validation_loss").patience(options.patience()));
@@ -129,14 +127,8 @@ fn train_model(
     if options.doctor {
         trainer = trainer.callback(Doctor::new());
     }
-    if options.resume {
-        match CheckpointDirectory::create(&directory)?.load_latest()? {
-            Some(checkpoint) => {
-                println!("goes on after epoch {}", checkpoint.epoch());
-                trainer = trainer.resume(checkpoint);
-            }
-            None => println!("no checkpoint yet: starts anew"),
-        }
+    if let Some(checkpoint) = directory.last_checkpoint(options.epochs())? {
+        trainer = trainer.resume(checkpoint);
     }
     let mut task = Generation::new();
     if let Some(warm_up) = options.warm_up() {
@@ -148,9 +140,9 @@ fn train_model(
         manifest.phase("train", || trainer.fit(&mut task, model, &mut optimizer, &mut train, validation.as_mut()))?;
     manifest.record(&history);
     if let Some(doctor) = trainer.find_callback::<Doctor>() {
-        println!("the doctor: {doctor}");
-        doctor.save_gradient_flow(out.join("gradient-flow.svg"))?;
-        doctor.save_update_ratios(out.join("update-ratios.svg"))?;
+        say!("the doctor: {doctor}");
+        doctor.save_gradient_flow(directory.path().join("gradient-flow.svg"))?;
+        doctor.save_update_ratios(directory.path().join("update-ratios.svg"))?;
     }
     Ok(history)
 }
@@ -171,6 +163,6 @@ fn verify(options: &Options, model: &Model, parts: &Parts, test: &mut DataLoader
     if bits(model)? != bits(&loaded)? {
         return Err("the loaded model does not give what the trained one does".into());
     }
-    println!("the model loaded from the file gives the same reconstructions and samples, bit for bit");
+    say!("the model loaded from the file gives the same reconstructions and samples, bit for bit");
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! What can be chosen on the command line.
 
 use crate::kinds::{CodeKind, DatasetKind, LikelihoodKind, ModelKind, PenaltyKind};
-use crate::shared::arguments::{self, at_least_one, positive, threads, width};
+use crate::shared::arguments::{self, at_least_one, at_most, batch_size, count, positive, seed, threads, width};
+use crate::shared::run_directory::RunDirectory;
 use clap::Parser;
 use osnova::generative::{Corruption, Sparsity};
 use osnova::tensor::Device;
@@ -30,7 +31,7 @@ pub(crate) struct Options {
     epochs: Option<usize>,
 
     /// Samples a step [default: 32 for digits, 128 for fashion-mnist]
-    #[arg(long, value_parser = at_least_one)]
+    #[arg(long, value_parser = batch_size)]
     batch_size: Option<usize>,
 
     /// The optimizer's learning rate
@@ -46,7 +47,7 @@ pub(crate) struct Options {
     hidden: Option<Vec<usize>>,
 
     /// Width of a code [default: 8 for digits, 20 for fashion-mnist; 64 and 256 for sparse, 32 and 64 for denoising]
-    #[arg(long, value_parser = width)]
+    #[arg(long, value_parser = latent)]
     latent: Option<usize>,
 
     /// What the code of plain, sparse and denoising passes through [default: for sparse relu, with the penalty kl sigmoid; else linear]
@@ -82,7 +83,7 @@ pub(crate) struct Options {
     corruption: Option<Corruption>,
 
     /// Codes a sample that the importance-weighted bound draws, at most; it is taken of the first 500 test samples
-    #[arg(long, value_name = "COUNT", default_value = "100", value_parser = at_least_one)]
+    #[arg(long, value_name = "COUNT", default_value = "100", value_parser = importance_samples)]
     pub(crate) importance_samples: usize,
 
     /// Epochs without a better validation loss after which to stop [default: 20 for digits, 10 for fashion-mnist]
@@ -90,11 +91,11 @@ pub(crate) struct Options {
     patience: Option<usize>,
 
     /// Fashion-MNIST's training images to validate on; with 0 all are trained on and the last epoch's model is kept
-    #[arg(long, default_value = "5000")]
+    #[arg(long, default_value = "5000", value_parser = count)]
     pub(crate) validation_samples: usize,
 
     /// The seed of split, initial weights, noise, order of samples and pictures
-    #[arg(long, default_value = "0")]
+    #[arg(long, default_value = "0", value_parser = seed)]
     pub(crate) seed: u64,
 
     /// Where to compute: cpu, or in a build with `--features vulkan` also vulkan, vulkan:1 … [default: what OSNOVA_DEVICE says, else cpu]
@@ -121,6 +122,16 @@ pub(crate) struct Options {
 /// 0 stands for no layer.
 fn hidden_width(text: &str) -> Result<usize, String> {
     if text.trim() == "none" { Ok(0) } else { width(text) }
+}
+
+/// 500 test samples are decoded so often: 10,000 take seconds to minutes.
+fn importance_samples(text: &str) -> Result<usize, String> {
+    at_most(text, 10_000)
+}
+
+/// Pictures and classifiers of codes grow with their width.
+fn latent(text: &str) -> Result<usize, String> {
+    at_most(text, 4096)
 }
 
 fn at_least_zero(text: &str) -> Result<f64, String> {
@@ -245,16 +256,20 @@ impl Options {
     }
 
     /// The output directory, ready to be written to.
-    pub(crate) fn prepare_out(&self) -> Result<PathBuf, Box<dyn Error>> {
+    pub(crate) fn run_directory(&self, manifest: &Manifest) -> Result<RunDirectory, Box<dyn Error>> {
         let name = format!("{}-{}", self.model.name(), self.dataset.name());
         let out = self.out.clone().unwrap_or_else(|| PathBuf::from("runs/generative").join(name));
-        arguments::prepare_out(&out, self.resume)
+        RunDirectory::open(out, self.resume, manifest)
     }
 
     /// Notes every choice that decides the result.
     pub(crate) fn record(&self, manifest: &mut Manifest) -> osnova::train::Result<()> {
         manifest.hyperparameter("model", self.model.name())?;
+        manifest.dataset.name = self.dataset.name().to_owned();
         manifest.hyperparameter("epochs", self.epochs())?;
+        if self.dataset == DatasetKind::FashionMnist {
+            manifest.hyperparameter("validation_samples", self.validation_samples)?;
+        }
         manifest.hyperparameter("batch_size", self.batch_size())?;
         manifest.hyperparameter("learning_rate", self.learning_rate)?;
         manifest.hyperparameter("weight_decay", self.weight_decay)?;

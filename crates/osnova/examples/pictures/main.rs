@@ -10,9 +10,12 @@ mod losses;
 mod mlp;
 mod normalisation;
 mod panels;
+#[path = "../shared/print.rs"]
+mod print;
 mod training;
 
 use clap::Parser;
+use print::say;
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,13 +64,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    print::finish(run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
@@ -77,7 +74,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         let picture = draw().map_err(|error| format!("{name}: {error}"))?;
         fs::write(&path, picture)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-        println!("{}", path.display());
+        say!("{}", path.display());
     }
     Ok(())
 }

@@ -3,8 +3,6 @@
 use osnova::prelude::CpuDevice;
 use osnova::tensor::Device;
 use std::error::Error;
-use std::fs;
-use std::path::{Path, PathBuf};
 
 pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
     match text.trim().parse() {
@@ -14,18 +12,32 @@ pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
-pub(crate) fn width(text: &str) -> Result<usize, String> {
+/// At most `most`: more would take hours, or more memory than there is.
+pub(crate) fn at_most(text: &str, most: usize) -> Result<usize, String> {
     match at_least_one(text)? {
-        number @ 1..=65_536 => Ok(number),
-        _ => Err("at most 65536 are possible".to_owned()),
+        number if number <= most => Ok(number),
+        _ => Err(format!("at most {most} are possible")),
     }
 }
 
+pub(crate) fn batch_size(text: &str) -> Result<usize, String> {
+    at_most(text, 1 << 20)
+}
+
+pub(crate) fn seed(text: &str) -> Result<u64, String> {
+    text.trim().parse().map_err(|_| format!("give a whole number from 0 to {}", u64::MAX))
+}
+
+pub(crate) fn count(text: &str) -> Result<usize, String> {
+    text.trim().parse().map_err(|_| "give a whole number such as 5000, or 0".to_owned())
+}
+
+pub(crate) fn width(text: &str) -> Result<usize, String> {
+    at_most(text, 65_536)
+}
+
 pub(crate) fn threads(text: &str) -> Result<usize, String> {
-    match at_least_one(text)? {
-        number @ 1..=1024 => Ok(number),
-        _ => Err("at most 1024 are possible".to_owned()),
-    }
+    at_most(text, 1024)
 }
 
 pub(crate) fn positive(text: &str) -> Result<f64, String> {
@@ -46,21 +58,4 @@ pub(crate) fn device(name: Option<&str>, threads: Option<usize>) -> Result<Devic
         Some(threads) if device == Device::cpu() => Ok(Device::cpu_with_threads(threads)?),
         Some(_) => Err(format!("--threads is for the CPU, and this runs on {device}: leave it out").into()),
     }
-}
-
-/// The output directory, made and found writable before any work is done; without the checkpoints of an earlier run unless
-/// this one goes on from them.
-pub(crate) fn prepare_out(out: &Path, resume: bool) -> Result<PathBuf, Box<dyn Error>> {
-    let refused = |error: std::io::Error| {
-        format!("cannot write to {}: {error}. Choose another directory with --out", out.display())
-    };
-    fs::create_dir_all(out).map_err(refused)?;
-    let probe = out.join(format!(".probe-{}", std::process::id()));
-    fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(refused)?;
-    let checkpoints = out.join("checkpoints");
-    if !resume && checkpoints.exists() {
-        // Its best would pass for this one's.
-        fs::remove_dir_all(&checkpoints).map_err(refused)?;
-    }
-    Ok(out.to_owned())
 }
