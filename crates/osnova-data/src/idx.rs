@@ -8,11 +8,11 @@
 //! ```
 //!
 //! Files may be hostile: sizes are multiplied with overflow checks and held against a limit before anything is
-//! allocated, memory grows only as data arrive and never past the declared size, and decompression stops one byte
-//! after it.
+//! allocated, memory grows only as data arrive and never past the declared size (but while it is copied to a larger
+//! place), and decompression stops one byte after it.
 
 use crate::source::Content;
-use crate::{DataError, Result, Source};
+use crate::{DataError, Result, Source, foreign, memory, text};
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
@@ -44,7 +44,8 @@ pub struct IdxArray {
 }
 
 impl IdxArray {
-    /// The elements as `f32`; `i32` and `f64` round to the nearest.
+    /// The elements as `f32`; `i32` and `f64` round to the nearest, whatever that loses: see
+    /// [`try_to_f32`](Self::try_to_f32).
     pub fn to_f32(&self) -> Vec<f32> {
         match &self.data {
             IdxData::U8(data) => data.iter().map(|&x| x.into()).collect(),
@@ -53,6 +54,35 @@ impl IdxArray {
             IdxData::I32(data) => data.iter().map(|&x| x as f32).collect(),
             IdxData::F32(data) => data.clone(),
             IdxData::F64(data) => data.iter().map(|&x| x as f32).collect(),
+        }
+    }
+
+    /// [`to_f32`](Self::to_f32), unless that loses a value: a whole number that `f32` does not hold (it holds all up to
+    /// 2²⁴ = 16,777,216), or a finite number that would become infinite, or zero. Fractions round, as they always do.
+    ///
+    /// # Errors
+    /// An element cannot be held.
+    ///
+    /// ```
+    /// use osnova_data::{IdxArray, IdxData};
+    ///
+    /// let times = IdxArray { dims: vec![2], data: IdxData::I32(vec![1_700_000_001, 1_700_000_050]) };
+    /// assert_eq!(times.to_f32(), [1_700_000_000.0; 2]);
+    /// assert!(times.try_to_f32().unwrap_err().to_string().contains("element 0 is 1700000001"));
+    /// ```
+    pub fn try_to_f32(&self) -> Result<Vec<f32>> {
+        let lost = match &self.data {
+            IdxData::I32(data) => data.iter().map(|&x| f64::from(x)).enumerate().find(|&(_, x)| is_lost_in_f32(x)),
+            IdxData::F64(data) => data.iter().copied().enumerate().find(|&(_, x)| is_lost_in_f32(x)),
+            _ => None,
+        };
+        match lost {
+            None => Ok(self.to_f32()),
+            Some((index, value)) => Err(DataError::argument(
+                "IdxArray::try_to_f32",
+                format!("element {index} is {value}, which an f32 does not hold: it would become {}", value as f32),
+                "Subtract an offset or rescale in f64 first, or accept the rounding with `to_f32`",
+            )),
         }
     }
 
@@ -66,6 +96,16 @@ impl IdxArray {
             IdxData::F32(_) | IdxData::F64(_) => None,
         }
     }
+}
+
+/// Whether rounding to `f32` changes more than the last digits of a fraction.
+fn is_lost_in_f32(value: f64) -> bool {
+    // Beyond 2^53 an f64 itself no longer tells whole numbers from fractions.
+    const WHOLE: f64 = 9_007_199_254_740_992.0;
+    let narrow = value as f32;
+    let whole = value.fract() == 0.0 && value.abs() <= WHOLE;
+    value.is_finite()
+        && (narrow.is_infinite() || (narrow == 0.0 && value != 0.0) || (whole && f64::from(narrow) != value))
 }
 
 /// Reads IDX files, plain or gzip (told apart by content, not by name).
@@ -90,6 +130,9 @@ impl Default for IdxReader {
         Self::new()
     }
 }
+
+/// How errors call the reader.
+const NAME: &str = "IdxReader";
 
 /// Data are read in pieces of this size, so that a short file with a large claim costs little.
 const PIECE: usize = 1 << 20;
@@ -127,7 +170,7 @@ impl IdxReader {
 
     fn read_content<R: Read>(&self, mut content: Content<R>, path: &Path, is_file: bool) -> Result<(IdxArray, Source)> {
         let (element, dims, header) = read_header(&mut content, path)?;
-        let size = dims.iter().try_fold(element.size() as u64, |product, &dim| product.checked_mul(u64::from(dim)));
+        let size = dims.iter().try_fold(element.size() as u64, |product, &dim| product.checked_mul(dim as u64));
         let size = match size.map(|bytes| (bytes, usize::try_from(bytes))) {
             Some((bytes, Ok(size))) if bytes <= self.max_bytes => size,
             other => {
@@ -135,18 +178,18 @@ impl IdxReader {
                 return Err(DataError::TooLarge { file: path.to_owned(), bytes, limit: self.max_bytes });
             }
         };
-        let bytes = read_exactly(&mut content, size, header, path)?;
+        let data = element.read(&mut Elements { content: &mut content, header, size, path })?;
         // Reading on to the end also checks gzip's own checksum.
         if read_some(&mut content, &mut [0], path)? > 0 {
+            let sizes = text::shape(&dims);
             return Err(DataError::Format {
                 file: path.to_owned(),
                 offset: header + size as u64,
-                problem: format!("the file goes on after the {size} bytes of data that its sizes {dims:?} declare"),
+                problem: format!("the file goes on after the {size} bytes of data that its sizes {sizes} declare"),
                 advice: "The header or the file is damaged; fetch it again".to_owned(),
             });
         }
-        let dims = dims.iter().map(|&dim| dim as usize).collect();
-        Ok((IdxArray { dims, data: element.decode(bytes) }, content.finish(path, is_file)?))
+        Ok((IdxArray { dims, data }, content.finish(path, is_file)?))
     }
 }
 
@@ -182,70 +225,103 @@ impl Element {
         }
     }
 
-    fn decode(self, bytes: Vec<u8>) -> IdxData {
-        fn wide<const N: usize, T>(bytes: &[u8], decode: impl Fn([u8; N]) -> T) -> Vec<T> {
-            bytes.as_chunks::<N>().0.iter().map(|&chunk| decode(chunk)).collect()
+    fn read(self, elements: &mut Elements<impl Read>) -> Result<IdxData> {
+        Ok(match self {
+            Self::U8 => IdxData::U8(elements.read(u8::from_be_bytes)?),
+            Self::I8 => IdxData::I8(elements.read(i8::from_be_bytes)?),
+            Self::I16 => IdxData::I16(elements.read(i16::from_be_bytes)?),
+            Self::I32 => IdxData::I32(elements.read(i32::from_be_bytes)?),
+            Self::F32 => IdxData::F32(elements.read(f32::from_be_bytes)?),
+            Self::F64 => IdxData::F64(elements.read(f64::from_be_bytes)?),
+        })
+    }
+}
+
+/// The `size` bytes of elements that follow a header.
+struct Elements<'a, R> {
+    content: &'a mut R,
+    header: u64,
+    size: usize,
+    path: &'a Path,
+}
+
+impl<R: Read> Elements<'_, R> {
+    /// All elements, decoded as they arrive.
+    fn read<const N: usize, T>(&mut self, decode: impl Fn([u8; N]) -> T) -> Result<Vec<T>> {
+        let end = self.header + self.size as u64;
+        let (mut elements, total) = (Vec::new(), self.size / N);
+        let mut piece = memory::room(NAME, "a piece of the file", Some(PIECE.min(self.size)))?;
+        piece.resize(PIECE.min(self.size), 0);
+        while elements.len() < total {
+            let done = elements.len() * N;
+            let piece = &mut piece[..PIECE.min(self.size - done)];
+            read_exactly(self.content, piece, self.header + done as u64, end, self.path)?;
+            let (pieces, _) = piece.as_chunks::<N>();
+            if elements.capacity() - elements.len() < pieces.len() {
+                // Doubling keeps copying linear; never more than declared.
+                let wanted = elements.len().saturating_mul(2).max(elements.len() + pieces.len()).min(total);
+                elements.try_reserve_exact(wanted - elements.len()).map_err(|_| DataError::OutOfMemory {
+                    operation: NAME,
+                    what: format!("the elements of {}", self.path.display()),
+                    bytes: Some(self.size as u64),
+                })?;
+            }
+            elements.extend(pieces.iter().map(|&bytes| decode(bytes)));
         }
-        match self {
-            Self::U8 => IdxData::U8(bytes),
-            Self::I8 => IdxData::I8(bytes.into_iter().map(|byte| byte as i8).collect()),
-            Self::I16 => IdxData::I16(wide(&bytes, i16::from_be_bytes)),
-            Self::I32 => IdxData::I32(wide(&bytes, i32::from_be_bytes)),
-            Self::F32 => IdxData::F32(wide(&bytes, f32::from_be_bytes)),
-            Self::F64 => IdxData::F64(wide(&bytes, f64::from_be_bytes)),
-        }
+        Ok(elements)
     }
 }
 
 /// The element type, the sizes, and the header's length.
-fn read_header(content: &mut impl Read, path: &Path) -> Result<(Element, Vec<u32>, u64)> {
-    let magic = read_exactly(content, 4, 0, path)?;
+fn read_header(content: &mut impl Read, path: &Path) -> Result<(Element, Vec<usize>, u64)> {
+    let mut magic = [0; 4];
+    read_exactly(content, &mut magic, 0, 4, path)?;
     let element = match (&magic[..2], Element::of_code(magic[2])) {
         ([0, 0], Some(element)) => element,
-        _ => {
-            return Err(DataError::Format {
-                file: path.to_owned(),
-                offset: 0,
-                problem: format!("the file starts with {magic:02x?}, which is not the magic number of an IDX file"),
-                advice: "IDX starts with 00 00, then an element type (08, 09, 0b, 0c, 0d, 0e), then the number of \
-                         dimensions. Check that this is the right file"
-                    .to_owned(),
-            });
-        }
+        _ => return Err(wrong_magic_number(content, magic, path)),
     };
-    let sizes = read_exactly(content, 4 * usize::from(magic[3]), 4, path)?;
-    let dims: Vec<u32> = sizes.as_chunks::<4>().0.iter().map(|&size| u32::from_be_bytes(size)).collect();
-    Ok((element, dims, 4 + sizes.len() as u64))
+    let mut sizes = vec![0; 4 * usize::from(magic[3])];
+    let header = 4 + sizes.len() as u64;
+    read_exactly(content, &mut sizes, 4, header, path)?;
+    let dims = sizes.as_chunks::<4>().0.iter().map(|&size| u32::from_be_bytes(size) as usize);
+    Ok((element, dims.collect(), header))
 }
 
-/// Exactly `size` bytes, which start at `offset` of the content.
-fn read_exactly(content: &mut impl Read, size: usize, offset: u64, path: &Path) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+#[cold]
+fn wrong_magic_number(content: &mut impl Read, magic: [u8; 4], path: &Path) -> DataError {
+    let problem = format!("the file starts with {magic:02x?}, which is not the magic number of an IDX file");
+    // A little more tells what it is instead; if it cannot be read, nothing is lost.
+    let mut start = magic.to_vec();
+    let _ = content.take(foreign::START as u64).read_to_end(&mut start);
+    let (problem, advice) = match foreign::binary_format(&start) {
+        Some(known) => (format!("{problem}: it is {}", known.what), known.advice),
+        None => (
+            problem,
+            "IDX starts with 00 00, then an element type (08, 09, 0b, 0c, 0d, 0e), then the number of dimensions. Check \
+             that this is the right file",
+        ),
+    };
+    DataError::Format { file: path.to_owned(), offset: 0, problem, advice: advice.to_owned() }
+}
+
+/// Fills the buffer with what starts at `offset` of the content, whose header says that it goes on to `end`.
+fn read_exactly(content: &mut impl Read, buffer: &mut [u8], offset: u64, end: u64, path: &Path) -> Result<()> {
     let mut filled = 0;
-    while filled < size {
-        if filled == bytes.len() {
-            // Doubling keeps copying linear; never more than declared.
-            let target = size.min((2 * filled).max(PIECE));
-            bytes.try_reserve_exact(target - filled).map_err(|_| DataError::TooLarge {
-                file: path.to_owned(),
-                bytes: Some(size as u64),
-                limit: filled as u64,
-            })?;
-            bytes.resize(target, 0);
-        }
-        match read_some(content, &mut bytes[filled..], path)? {
+    while filled < buffer.len() {
+        match read_some(content, &mut buffer[filled..], path)? {
             0 => {
+                let offset = offset + filled as u64;
                 return Err(DataError::Format {
                     file: path.to_owned(),
-                    offset: offset + filled as u64,
-                    problem: format!("the file ends here, {} bytes short of what its header declares", size - filled),
+                    offset,
+                    problem: format!("the file ends here, {} bytes short of what its header declares", end - offset),
                     advice: "The file is cut off; fetch it again".to_owned(),
                 });
             }
             count => filled += count,
         }
     }
-    Ok(bytes)
+    Ok(())
 }
 
 fn read_some(content: &mut impl Read, buffer: &mut [u8], path: &Path) -> Result<usize> {

@@ -43,6 +43,7 @@ mod dataset;
 mod digits;
 mod error;
 mod folds;
+mod foreign;
 mod idx;
 mod loader;
 mod memory;

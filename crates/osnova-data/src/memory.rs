@@ -25,7 +25,7 @@ pub(crate) fn indices(operation: &'static str, count: usize) -> Result<Vec<usize
 }
 
 #[cold]
-fn out_of_memory<T>(operation: &'static str, what: &str, count: Option<usize>) -> DataError {
+pub(crate) fn out_of_memory<T>(operation: &'static str, what: &str, count: Option<usize>) -> DataError {
     let bytes = count.and_then(|count| (count as u64).checked_mul(size_of::<T>() as u64));
     DataError::OutOfMemory { operation, what: what.to_owned(), bytes }
 }

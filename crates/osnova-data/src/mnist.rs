@@ -1,6 +1,6 @@
 //! MNIST and Fashion-MNIST from their four IDX files.
 
-use crate::{DataError, Dataset, IdxData, IdxReader, ImageDataset, Result, SealedTest};
+use crate::{DataError, Dataset, IdxData, IdxReader, ImageDataset, Result, SealedTest, text};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -92,11 +92,12 @@ pub fn idx_images(images: impl AsRef<Path>, labels: impl AsRef<Path>, class_coun
         return Err(wrong(images_path, 2, "the elements are not unsigned bytes".into(), "Give a file of 8-bit pixels"));
     };
     let Some((&count, image_shape)) = images.dims.split_first().filter(|(_, shape)| !shape.is_empty()) else {
-        let problem = format!("the sizes are {:?}, but images need [samples, height, width]", images.dims);
+        let problem = format!("the sizes are {}, but images need [samples, height, width]", text::shape(&images.dims));
         return Err(wrong(images_path, 3, problem, "Give the file of images, not the labels"));
     };
     let (IdxData::U8(classes), [label_count]) = (labels.data, &labels.dims[..]) else {
-        let problem = format!("the sizes are {:?}, but labels need [samples] of unsigned bytes", labels.dims);
+        let problem =
+            format!("the sizes are {}, but labels need [samples] of unsigned bytes", text::shape(&labels.dims));
         return Err(wrong(labels_path, 3, problem, "Give the file of labels, not the images"));
     };
     if count != *label_count {

@@ -30,6 +30,26 @@ impl fmt::Display for OneLine<'_> {
     }
 }
 
+/// The start of a text in quotes, enough of it to find it.
+pub(crate) fn quoted(text: &str) -> String {
+    const SHOWN: usize = 40;
+    match text.char_indices().nth(SHOWN) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+    }
+}
+
+/// The first few names of many, and how many there are besides.
+pub(crate) fn listed<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 10;
+    let more = names.len().saturating_sub(SHOWN);
+    let shown: Vec<String> = names.take(SHOWN).map(|name| OneLine(name, 40).to_string()).collect();
+    match more {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
 /// A shape, of whose sizes the first few are shown.
 pub(crate) fn shape(sizes: &[usize]) -> String {
     const SHOWN: usize = 8;
@@ -55,10 +75,15 @@ mod tests {
         );
         assert_eq!(OneLine("abcdef", 3).to_string(), "abc…");
         assert_eq!(OneLine("abc", 3).to_string(), "abc");
+        assert_eq!(quoted("a\tb"), "\"a\\tb\"");
+        assert_eq!(quoted(&"ü".repeat(1000)), format!("\"{}\"…", "ü".repeat(40)));
     }
 
     #[test]
     fn lists_are_cut_and_say_so() {
+        let names: Vec<String> = (0..1_000_000).map(|index| format!("c{index}")).collect();
+        assert_eq!(listed(names[..3].iter().map(String::as_str)), "c0, c1, c2");
+        assert!(listed(names.iter().map(String::as_str)).ends_with("c9 and 999990 more"));
         assert_eq!(shape(&[3, 4]), "[3, 4]");
         assert_eq!(shape(&[1; 255]), "[1, 1, 1, 1, 1, 1, 1, 1, …] (255 sizes)");
     }

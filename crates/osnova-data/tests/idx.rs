@@ -94,6 +94,61 @@ fn a_wrong_magic_number_is_refused() {
 }
 
 #[test]
+fn archives_are_named() {
+    for (start, what) in
+        [(&b"\x28\xb5\x2f\xfd"[..], "zstd"), (b"\xfd7zXZ\0", "xz"), (b"PK\x03\x04", "zip"), (b"\x1f\x8b\x08", "gzip")]
+    {
+        // Plain gzip is read, so what starts like it inside of gzip is meant here.
+        let bytes = [start, &[7; 1000]].concat();
+        let error = read(&gzip(&bytes)).unwrap_err().to_string();
+        assert!(error.contains("magic number") && error.contains(what) && error.contains("Unpack it"), "{error}");
+    }
+}
+
+#[test]
+fn messages_fit_a_screen() {
+    let bytes = [idx(8, &[1; 255], &[7]), vec![0]].concat();
+    let error = read(&bytes).unwrap_err().to_string();
+    assert!(error.contains("goes on") && error.contains("(255 sizes)") && error.len() < 300, "{error}");
+}
+
+#[test]
+fn gzip_may_be_filled_up_with_zeros_and_have_several_members() {
+    let whole = idx(0x0B, &[2], &[1, 2, 3, 4]);
+    let members = [gzip(&whole[..5]), gzip(&whole[5..])].concat();
+    for zeros in [0, 1, 10_000] {
+        assert_eq!(read(&[&members[..], &vec![0; zeros]].concat()).unwrap().dims, [2]);
+    }
+    assert!(matches!(read(&[&members[..], &[0, 0, 1]].concat()).unwrap_err(), DataError::Io { .. }));
+    assert!(matches!(read(&[&members[..], &gzip(&[0])].concat()).unwrap_err(), DataError::Format { .. }));
+}
+
+#[test]
+fn what_f32_does_not_hold_is_told_to_whoever_asks() {
+    let array = |data| IdxArray { dims: vec![2], data };
+    for held in [
+        IdxData::I32(vec![16_777_216, i32::MIN]),
+        IdxData::F64(vec![0.1, -1.234e30]),
+        IdxData::F64(vec![f64::INFINITY, 0.0]),
+        IdxData::U8(vec![0, 255]),
+        IdxData::F32(vec![f32::MAX, 1e-45]),
+    ] {
+        let array = array(held);
+        assert_eq!(array.try_to_f32().unwrap(), array.to_f32());
+    }
+    for lost in [
+        IdxData::I32(vec![0, 16_777_217]),
+        IdxData::I32(vec![1, i32::MAX]),
+        IdxData::F64(vec![0.0, 1e39]),
+        IdxData::F64(vec![0.0, -1e-50]),
+        IdxData::F64(vec![0.0, 1_700_000_001.0]),
+    ] {
+        let error = array(lost).try_to_f32().unwrap_err().to_string();
+        assert!(error.contains("element 1 is") && error.contains("it would become"), "{error}");
+    }
+}
+
+#[test]
 fn sizes_beyond_reason_are_refused_before_anything_is_read() {
     let too_large = |bytes: &[u8], reader: &IdxReader| match reader.read_from(bytes, "huge.idx").unwrap_err() {
         DataError::TooLarge { bytes, .. } => bytes,

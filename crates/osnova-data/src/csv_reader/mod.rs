@@ -1,15 +1,22 @@
 //! Tables in CSV: columns by name or number, classes from strings or numbers, errors by row and column.
 
-mod lines;
+mod budget;
+mod cells;
+mod columns;
+mod labels;
+mod number;
+mod roles;
 mod table;
 
 use crate::source::Content;
-use crate::{ArrayDataset, DataError, Result};
-use csv::ByteRecord;
-use lines::Lines;
-use std::io::{self, Cursor, Read};
+use crate::{ArrayDataset, DataError, Result, foreign};
+use cells::{Cells, Fault};
+use std::io::Read;
 use std::path::Path;
 use table::Table;
+
+/// How errors call the reader.
+const NAME: &str = "CsvReader";
 
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,17 +59,16 @@ pub enum MissingValues {
     Nan,
 }
 
-#[derive(Clone, Debug)]
-enum Target {
-    None,
-    Classes(Column),
-    Values(Vec<Column>),
-}
-
 /// Reads a CSV file, plain or gzip (told apart by content), into an [`ArrayDataset`].
 ///
-/// All columns that are not a target and not [ignored](Self::ignore) are features. Cells are UTF-8 and are trimmed;
-/// quotes are as in RFC 4180; empty lines are skipped. Numbers are written with a point, and must fit in an `f32`.
+/// All columns that are not a target and not [ignored](Self::ignore) are features. Cells are UTF-8 and are trimmed, and
+/// at most a megabyte long unless they are ignored; quotes are as in RFC 4180, and blanks may surround them; empty lines
+/// are skipped.
+///
+/// Numbers are written with a point, and must fit in an `f32`. Fractions round to the nearest one; a number of 2²⁴ =
+/// 16,777,216 or more that would change by a unit or more (an identifier, a time in seconds), and one so small that it
+/// would become zero, are errors, unless [`round_to_f32`](Self::round_to_f32) accepts that. Numbers written by programs
+/// that hold `f32` themselves are read as these wrote them.
 ///
 /// ```
 /// use osnova_data::{CsvReader, Dataset};
@@ -81,14 +87,17 @@ enum Target {
 pub struct CsvReader {
     has_header: bool,
     delimiter: u8,
-    target: Target,
+    class_target: Option<Column>,
+    value_targets: Option<Vec<Column>>,
     features: Option<Vec<Column>>,
     ignore: Vec<Column>,
     categorical: Vec<Column>,
     missing: MissingValues,
     missing_markers: Vec<String>,
     classes: Option<Vec<String>>,
+    round_to_f32: bool,
     max_bytes: u64,
+    max_columns: usize,
 }
 
 impl Default for CsvReader {
@@ -98,19 +107,22 @@ impl Default for CsvReader {
 }
 
 impl CsvReader {
-    /// A reader of comma-separated tables with a header and no target, of at most 4 GiB.
+    /// A reader of comma-separated tables with a header and no target, of at most 4 GiB and 2²⁰ columns.
     pub fn new() -> Self {
         Self {
             has_header: true,
             delimiter: b',',
-            target: Target::None,
+            class_target: None,
+            value_targets: None,
             features: None,
             ignore: Vec::new(),
             categorical: Vec::new(),
             missing: MissingValues::Refuse,
             missing_markers: ["", "NA", "N/A", "NaN", "nan", "null", "?"].map(String::from).to_vec(),
             classes: None,
+            round_to_f32: false,
             max_bytes: 4 << 30,
+            max_columns: 1 << 20,
         }
     }
 
@@ -120,7 +132,7 @@ impl CsvReader {
         self
     }
 
-    /// The byte between cells, such as `b';'` or `b'\t'`.
+    /// The ASCII character between cells, such as `b';'` or `b'\t'`.
     pub fn delimiter(mut self, delimiter: u8) -> Self {
         self.delimiter = delimiter;
         self
@@ -129,7 +141,7 @@ impl CsvReader {
     /// Takes this column as the class. Its labels, strings or numbers, become indices in sorted order (by value if all
     /// are numbers) and the names of the classes.
     pub fn target_classes(mut self, column: impl Into<Column>) -> Self {
-        self.target = Target::Classes(column.into());
+        self.class_target = Some(column.into());
         self
     }
 
@@ -141,7 +153,7 @@ impl CsvReader {
 
     /// Takes these columns as target numbers.
     pub fn target_values<C: Into<Column>>(mut self, columns: impl IntoIterator<Item = C>) -> Self {
-        self.target = Target::Values(columns.into_iter().map(Into::into).collect());
+        self.value_targets = Some(columns.into_iter().map(Into::into).collect());
         self
     }
 
@@ -158,7 +170,8 @@ impl CsvReader {
     }
 
     /// Takes these features as categories: their labels become the numbers 0, 1, … in sorted order, for
-    /// [`OneHotEncoder`](crate::OneHotEncoder); [`ArrayDataset::categories`] tells which is which.
+    /// [`OneHotEncoder`](crate::OneHotEncoder); [`ArrayDataset::categories`] tells which is which. At most 2²⁴ = 16,777,216
+    /// labels, for these numbers are `f32`.
     pub fn categorical<C: Into<Column>>(mut self, columns: impl IntoIterator<Item = C>) -> Self {
         self.categorical = columns.into_iter().map(Into::into).collect();
         self
@@ -172,22 +185,39 @@ impl CsvReader {
 
     /// The cells that mean "missing"; by default empty, `NA`, `N/A`, `NaN`, `nan`, `null` and `?`.
     pub fn missing_markers<S: Into<String>>(mut self, markers: impl IntoIterator<Item = S>) -> Self {
-        self.missing_markers = markers.into_iter().map(Into::into).collect();
+        self.missing_markers = markers.into_iter().map(|marker| marker.into().trim().to_owned()).collect();
         self
     }
 
-    /// Accepts tables of up to this many bytes, decompressed.
+    /// Accepts numbers that an `f32` does not hold, whatever that loses: 1700000001 and 1700000050 both become
+    /// 1700000000, and 1e-50 becomes 0. (Too large ones stay errors.)
+    pub fn round_to_f32(mut self, round: bool) -> Self {
+        self.round_to_f32 = round;
+        self
+    }
+
+    /// Accepts tables of up to this many bytes: of text, decompressed, and, beyond the first megabyte, of what is kept of
+    /// it (4 bytes a feature or target number, 8 a row, 64 and the text for each distinct label, 96 and the name for each
+    /// column). Vectors grow by doubling, so a table takes at most four times the limit while it is read.
     pub fn max_bytes(mut self, max_bytes: u64) -> Self {
         self.max_bytes = max_bytes;
+        self
+    }
+
+    /// Accepts tables of up to this many columns.
+    pub fn max_columns(mut self, max_columns: usize) -> Self {
+        self.max_columns = max_columns;
         self
     }
 
     /// Reads a file.
     ///
     /// # Errors
-    /// [`DataError::Io`] if it cannot be read, [`DataError::TooLarge`] beyond the limit, [`DataError::Table`] for what is
-    /// wrong in it: no rows, rows of different length, text that is not UTF-8, a cell that is not a number, a missing
-    /// value, a column that does not exist, a label outside [`classes`](Self::classes).
+    /// [`DataError::Io`] if it cannot be read or is no regular file, [`DataError::TooLarge`] beyond the limit,
+    /// [`DataError::OutOfMemory`] if there is no memory for it, [`DataError::Argument`] if the options contradict each
+    /// other, [`DataError::Table`] for what is wrong in it: no rows, rows of different length, a quote that is not closed
+    /// or has text behind it, text that is not UTF-8, a cell that is not a number or one that an `f32` does not hold, a
+    /// missing value, a column that does not exist or has two roles, a label outside [`classes`](Self::classes).
     pub fn read(&self, path: impl AsRef<Path>) -> Result<ArrayDataset> {
         let path = path.as_ref();
         self.read_content(Content::open(path)?, path, true)
@@ -203,14 +233,11 @@ impl CsvReader {
     }
 
     fn read_content<R: Read>(&self, content: Content<R>, path: &Path, is_file: bool) -> Result<ArrayDataset> {
+        roles::check(self)?;
         // One byte more than allowed, to tell "exactly the limit" from "more".
-        let mut limited = content.take(self.max_bytes.saturating_add(1));
-        let start = without_byte_order_mark(&mut limited).map_err(|error| DataError::io(path, error))?;
-        let lines = Lines::new(Cursor::new(start).chain(limited));
-        let mut reader =
-            csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(self.delimiter).from_reader(lines);
-        let table = self.read_records(&mut reader, path);
-        let limited = reader.into_inner().inner.into_inner().1;
+        let mut cells = Cells::new(content.take(self.max_bytes.saturating_add(1)), self.delimiter);
+        let table = self.read_rows(&mut cells, path);
+        let limited = cells.into_inner();
         if limited.limit() == 0 {
             // Whatever else is wrong may come from the cut.
             let bytes = Some(self.max_bytes.saturating_add(1));
@@ -221,63 +248,31 @@ impl CsvReader {
             Some(_) => "there is a header but no row",
             None => "the file is empty",
         };
-        Err(DataError::Table {
-            file: path.to_owned(),
-            row: None,
-            column: None,
-            problem: problem.to_owned(),
-            advice: "Check that this is the right file; if its first line is data, use `has_header(false)`".to_owned(),
-        })
+        let advice = "Check that this is the right file; if its first line is data, use `has_header(false)`";
+        Err(whole_file(path, problem.to_owned(), advice))
     }
 
-    fn read_records<'a, R: Read>(
-        &'a self,
-        reader: &mut csv::Reader<Lines<R>>,
-        path: &'a Path,
-    ) -> Result<Option<Table<'a>>> {
-        let mut table = None;
-        let mut record = ByteRecord::new();
-        loop {
-            let more = reader.read_byte_record(&mut record);
-            let start = record.position().map_or(0, csv::Position::byte);
-            let row = reader.get_mut().row_from(start);
-            if !more.map_err(|error| csv_error(path, row, error))? {
-                return Ok(table);
-            }
-            match &mut table {
-                None => {
-                    let mut new = Table::new(self, path, &record, row)?;
-                    if !self.has_header {
-                        new.push(&record, row)?;
-                    }
-                    table = Some(new);
-                }
-                Some(table) => table.push(&record, row)?,
-            }
+    fn read_rows<'a, R: Read>(&'a self, cells: &mut Cells<R>, path: &'a Path) -> Result<Option<Table<'a>>> {
+        let fault = |fault| match fault {
+            Fault::Io(error) => DataError::io(path, error),
+            _ => unreachable!("a fault of a cell, between rows"),
+        };
+        if let Some(foreign) = foreign::no_utf8_text(cells.beginning(foreign::START).map_err(fault)?) {
+            return Err(whole_file(path, format!("the file is {}", foreign.what), foreign.advice));
         }
+        cells.skip_byte_order_mark();
+        if !cells.next_row().map_err(fault)? {
+            return Ok(None);
+        }
+        let mut table = Table::new(self, path, cells)?;
+        while cells.next_row().map_err(fault)? {
+            table.push(cells)?;
+        }
+        Ok(Some(table))
     }
 }
 
-fn csv_error(path: &Path, row: u64, error: csv::Error) -> DataError {
-    let text = error.to_string();
-    match error.into_kind() {
-        csv::ErrorKind::Io(source) => DataError::io(path, source),
-        _ => DataError::Table {
-            file: path.to_owned(),
-            row: Some(row),
-            column: None,
-            problem: text,
-            advice: "Check the line".to_owned(),
-        },
-    }
-}
-
-/// The first bytes of a text, without UTF-8's byte order mark.
-fn without_byte_order_mark(reader: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut start = Vec::with_capacity(3);
-    reader.by_ref().take(3).read_to_end(&mut start)?;
-    if start == "\u{feff}".as_bytes() {
-        start.clear();
-    }
-    Ok(start)
+/// The error of a file that as a whole is not what it should be.
+fn whole_file(path: &Path, problem: String, advice: &str) -> DataError {
+    DataError::Table { file: path.to_owned(), row: None, column: None, problem, advice: advice.to_owned() }
 }

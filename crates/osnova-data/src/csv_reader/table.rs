@@ -1,318 +1,286 @@
-//! A table while it is read: what becomes of each column, and the errors by row and column.
+//! A table while it is read, row by row.
 
-use super::{Column, CsvReader, MissingValues, Target};
-use crate::{ArrayDataset, DataError, Result, Source};
-use csv::ByteRecord;
-use std::collections::{BTreeMap, HashMap};
+use super::budget::Budget;
+use super::cells::{Cells, Fault};
+use super::columns::Columns;
+use super::labels::{LABEL_OVERHEAD, Labels};
+use super::number::{Fit, fit};
+use super::roles::{Role, Roles};
+use super::{CsvReader, MissingValues, NAME};
+use crate::text::{listed, quoted};
+use crate::{ArrayDataset, DataError, Result, Source, memory};
+use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 
-/// What becomes of a column's cells.
-#[derive(Clone, Copy)]
-enum Role {
-    Ignored,
-    Number(usize),
-    Category(usize),
-    Value(usize),
-    Class,
-}
+/// What a column costs besides its name: its end, its role, its place among the features, and a `String` at last.
+const COLUMN_OVERHEAD: usize = 96;
 
-/// Labels numbered in order of appearance; sorted at the end.
-#[derive(Default)]
-struct Labels {
-    numbers: HashMap<String, usize>,
-}
-
-impl Labels {
-    fn number(&mut self, label: &str) -> usize {
-        match self.numbers.get(label) {
-            Some(&number) => number,
-            None => {
-                let number = self.numbers.len();
-                self.numbers.insert(label.to_owned(), number);
-                number
-            }
-        }
-    }
-
-    /// The labels in order (by value if all are numbers), and the new number of each old one.
-    fn sorted(self) -> (Vec<String>, Vec<usize>) {
-        let mut labels: Vec<(String, usize)> = self.numbers.into_iter().collect();
-        let values: Option<HashMap<String, f64>> = labels
-            .iter()
-            .map(|(label, _)| Some((label.clone(), label.parse::<f64>().ok().filter(|value| value.is_finite())?)))
-            .collect();
-        labels.sort_by(|(left, _), (right, _)| match &values {
-            Some(values) => values[left].total_cmp(&values[right]).then_with(|| left.cmp(right)),
-            None => left.cmp(right),
-        });
-        let mut renumbered = vec![0; labels.len()];
-        for (new, (_, old)) in labels.iter().enumerate() {
-            renumbered[*old] = new;
-        }
-        (labels.into_iter().map(|(label, _)| label).collect(), renumbered)
-    }
-}
+/// The most labels of a categorical feature: their numbers are `f32`, which counts no further.
+const MOST_CATEGORIES: usize = 1 << 24;
 
 /// A table while it is read.
 pub(super) struct Table<'a> {
     options: &'a CsvReader,
-    path: &'a Path,
-    header: Option<Vec<String>>,
-    roles: Vec<Role>,
-    feature_columns: Vec<usize>,
-    value_width: usize,
+    columns: Columns<'a>,
+    roles: Roles,
+    budget: Budget<'a>,
     pub(super) rows: usize,
     features: Vec<f32>,
     values: Vec<f32>,
-    class_numbers: Vec<usize>,
+    classes: Vec<i64>,
     class_labels: Labels,
-    categories: BTreeMap<usize, Labels>,
+    categories: Vec<Labels>,
+    /// By column: whether it holds a number that is only read exactly, and one that is only written so; see [`Fit`].
+    unusual: BTreeMap<usize, [bool; 2]>,
 }
 
 impl<'a> Table<'a> {
-    pub(super) fn new(options: &'a CsvReader, path: &'a Path, first: &ByteRecord, row: u64) -> Result<Self> {
+    /// Starts with the first row, on which `cells` stands.
+    pub(super) fn new<R: Read>(options: &'a CsvReader, path: &'a Path, cells: &mut Cells<R>) -> Result<Self> {
+        let row = cells.row();
+        let columns = Columns::read(cells, path, options.has_header, options.max_columns)?;
+        let mut budget = Budget::new(path, options.max_bytes);
+        budget.charge(columns.width() * COLUMN_OVERHEAD + columns.first.bytes())?;
+        let roles = Roles::assign(options, &columns, row)?;
+        let categories = roles.categorical.iter().map(|_| Labels::default()).collect();
         let mut table = Self {
             options,
-            path,
-            header: None,
-            roles: vec![Role::Ignored; first.len()],
-            feature_columns: Vec::new(),
-            value_width: 0,
+            columns,
+            roles,
+            budget,
             rows: 0,
             features: Vec::new(),
             values: Vec::new(),
-            class_numbers: Vec::new(),
+            classes: Vec::new(),
             class_labels: Labels::default(),
-            categories: BTreeMap::new(),
+            categories,
+            unusual: BTreeMap::new(),
         };
-        if options.has_header {
-            let names = (0..first.len()).map(|column| Ok(table.text(first, row, column)?.to_owned()));
-            table.header = Some(names.collect::<Result<_>>()?);
-        }
-        table.assign_roles(row)?;
-        if let Some(classes) = &options.classes {
-            for (index, label) in classes.iter().enumerate() {
-                if table.class_labels.number(label) != index {
-                    return Err(DataError::argument(
-                        "CsvReader::classes",
-                        format!("class {label:?} is given twice"),
-                        "Give each class once",
-                    ));
-                }
-            }
+        table.fix_classes()?;
+        if !options.has_header {
+            table.begin_row()?;
+            // The first row is also data. It is taken out while its cells are, for it is part of the columns.
+            let first = std::mem::take(&mut table.columns.first);
+            let taken = (0..first.len()).try_for_each(|column| table.take(first.cell(column), row, column));
+            table.columns.first = first;
+            taken?;
+            table.rows = 1;
         }
         Ok(table)
     }
 
-    fn assign_roles(&mut self, row: u64) -> Result<()> {
-        let mut taken = vec![false; self.roles.len()];
-        match &self.options.target {
-            Target::None => {}
-            Target::Classes(column) => {
-                let column = self.find(column, row)?;
-                self.roles[column] = Role::Class;
-                taken[column] = true;
+    /// Numbers the given classes in the given order.
+    fn fix_classes(&mut self) -> Result<()> {
+        for label in self.options.classes.iter().flatten() {
+            if !self.class_labels.number(label)?.is_new {
+                let problem = format!("class {} is given twice", quoted(label));
+                return Err(DataError::argument("CsvReader::classes", problem, "Give each class once"));
             }
-            Target::Values(columns) => {
-                for (slot, column) in columns.iter().enumerate() {
-                    let column = self.find(column, row)?;
-                    self.roles[column] = Role::Value(slot);
-                    taken[column] = true;
-                }
-                self.value_width = columns.len();
-            }
-        }
-        for column in &self.options.ignore {
-            let column = self.find(column, row)?;
-            if !matches!(self.roles[column], Role::Ignored) {
-                return Err(self.error(row, Some(column), "the target is to be ignored", "Drop it from `ignore`"));
-            }
-            taken[column] = true;
-        }
-        self.feature_columns = match &self.options.features {
-            None => (0..taken.len()).filter(|&column| !taken[column]).collect(),
-            Some(columns) => {
-                let columns: Vec<usize> = columns.iter().map(|column| self.find(column, row)).collect::<Result<_>>()?;
-                for &column in &columns {
-                    if std::mem::replace(&mut taken[column], true) {
-                        let advice = "A column is a feature once, a target, or ignored";
-                        return Err(self.error(row, Some(column), "the column is used twice", advice));
-                    }
-                }
-                columns
-            }
-        };
-        if self.feature_columns.is_empty() {
-            return Err(self.error(row, None, "no column is left for features", "Check the delimiter and the columns"));
-        }
-        for (slot, &column) in self.feature_columns.iter().enumerate() {
-            self.roles[column] = Role::Number(slot);
-        }
-        for column in &self.options.categorical {
-            let column = self.find(column, row)?;
-            let Role::Number(slot) = self.roles[column] else {
-                let advice = "Only features can be categorical, and each once";
-                return Err(self.error(row, Some(column), "the categorical column is no feature", advice));
-            };
-            self.roles[column] = Role::Category(slot);
-            self.categories.insert(slot, Labels::default());
         }
         Ok(())
     }
 
-    fn find(&self, column: &Column, row: u64) -> Result<usize> {
-        let width = self.roles.len();
-        match column {
-            Column::Last => Ok(width - 1),
-            Column::Index(index) if *index < width => Ok(*index),
-            Column::Index(index) => {
-                let problem = format!("there is no column with index {index}: the table has {width} columns");
-                Err(self.error(row, None, problem, "Indices count from 0"))
-            }
-            Column::Name(name) => {
-                let Some(header) = &self.header else {
-                    let problem = format!("column {name:?} was asked for, but the table is read without a header");
-                    return Err(self.error(row, None, problem, "Use `has_header(true)`, or give the column's index"));
-                };
-                let mut places = header.iter().enumerate().filter(|(_, have)| *have == name);
-                match (places.next(), places.next()) {
-                    (Some((index, _)), None) => Ok(index),
-                    (Some(_), Some(_)) => {
-                        let problem = format!("more than one column is called {name:?}");
-                        Err(self.error(row, None, problem, "Give the column's index instead"))
-                    }
-                    (None, _) => {
-                        let problem = format!("there is no column {name:?}");
-                        Err(self.error(row, None, problem, format!("The columns are {}", header.join(", "))))
-                    }
-                }
-            }
-        }
+    /// Makes room for the numbers of one more row.
+    fn begin_row(&mut self) -> Result<()> {
+        let (features, values) = (self.roles.features.len(), self.roles.value_width);
+        self.budget.charge(4 * (features + values) + 8)?;
+        memory::reserve(NAME, "the features", &mut self.features, features)?;
+        memory::reserve(NAME, "the target numbers", &mut self.values, values)?;
+        memory::reserve(NAME, "the classes", &mut self.classes, 1)?;
+        self.features.resize(self.features.len() + features, 0.0);
+        self.values.resize(self.values.len() + values, 0.0);
+        Ok(())
     }
 
-    pub(super) fn push(&mut self, record: &ByteRecord, row: u64) -> Result<()> {
-        if record.len() != self.roles.len() {
-            let problem = format!("the row has {} cells, but the first line has {}", record.len(), self.roles.len());
-            return Err(self.error(row, None, problem, "Check the delimiter, and quote cells that contain it"));
+    /// Takes the row on which `cells` stands.
+    pub(super) fn push<R: Read>(&mut self, cells: &mut Cells<R>) -> Result<()> {
+        let (row, comment) = (cells.row(), cells.first_byte() == b'#');
+        self.begin_row()?;
+        let (width, mut column, mut wrong) = (self.columns.width(), 0, None);
+        // Whether the last cell is empty, which in one too many is a delimiter at the end of the line.
+        let mut open = false;
+        loop {
+            // A bad cell is reported if the row has as many cells as it should: else that is what is wrong with it.
+            let used = column < width && wrong.is_none() && !matches!(self.roles.of_column[column], Role::Ignored);
+            match cells.next_cell(used || column == width) {
+                Ok(Some(cell)) => {
+                    open = cell.is_empty();
+                    if used {
+                        wrong = self.take(cell, row, column).err();
+                    }
+                }
+                Ok(None) => break,
+                Err(fault) => return Err(self.fault(fault, row, column)),
+            }
+            column += 1;
         }
-        let (feature, value) = (self.features.len(), self.values.len());
-        self.features.resize(feature + self.feature_columns.len(), 0.0);
-        self.values.resize(value + self.value_width, 0.0);
-        for column in 0..self.roles.len() {
-            let role = self.roles[column];
-            if matches!(role, Role::Ignored) {
-                continue;
-            }
-            let text = self.text(record, row, column)?;
-            let missing = self.options.missing_markers.iter().any(|marker| marker == text);
-            match role {
-                Role::Ignored => {}
-                Role::Number(slot) | Role::Category(slot) if missing => {
-                    if self.options.missing == MissingValues::Refuse {
-                        let advice = "Use `missing_values(MissingValues::Nan)` and fill it with `SimpleImputer`, or \
-                                      remove the row";
-                        return Err(self.error(row, Some(column), "the value is missing", advice));
-                    }
-                    self.features[feature + slot] = f32::NAN;
-                }
-                Role::Number(slot) => self.features[feature + slot] = self.number(text, row, column)?,
-                Role::Category(slot) => {
-                    if let Some(labels) = self.categories.get_mut(&slot) {
-                        // Exact up to 2^24 categories; `finish` renumbers.
-                        self.features[feature + slot] = labels.number(text) as f32;
-                    }
-                }
-                Role::Value(_) | Role::Class if missing => {
-                    let advice = "A sample without a target cannot be learned from: remove the row";
-                    return Err(self.error(row, Some(column), "the target is missing", advice));
-                }
-                Role::Value(slot) => self.values[value + slot] = self.number(text, row, column)?,
-                Role::Class => {
-                    if let Some(classes) = &self.options.classes
-                        && !classes.iter().any(|class| class == text)
-                    {
-                        let problem = format!("label {text:?} is none of the {} classes", classes.len());
-                        let advice = format!("The classes are {}", classes.join(", "));
-                        return Err(self.error(row, Some(column), problem, advice));
-                    }
-                    self.class_numbers.push(self.class_labels.number(text));
-                }
-            }
+        if column != width {
+            return Err(self.columns.ragged(row, column, comment, open));
         }
         self.rows += 1;
-        Ok(())
-    }
-
-    fn text<'r>(&self, record: &'r ByteRecord, row: u64, column: usize) -> Result<&'r str> {
-        let cell = &record[column];
-        match std::str::from_utf8(cell) {
-            Ok(text) => Ok(text.trim()),
-            Err(error) => {
-                let problem = format!("byte {} of the cell is not UTF-8", error.valid_up_to() + 1);
-                Err(self.error(row, Some(column), problem, "Save the file as UTF-8"))
-            }
-        }
-    }
-
-    fn number(&self, text: &str, row: u64, column: usize) -> Result<f32> {
-        let (problem, advice) = match text.parse::<f32>() {
-            Ok(number) if number.is_finite() => return Ok(number),
-            Ok(_) => ("a finite 32-bit number", "Leave the cell empty if the value is missing, or scale the column"),
-            Err(_) => ("a number", "Declare the column with `categorical`, `ignore` it, or mend the cell"),
-        };
-        // A cell can be megabytes long; its start is enough to find it.
-        let shown: String = text.chars().take(40).collect();
-        Err(self.error(row, Some(column), format!("{shown:?} is not {problem}"), advice))
+        wrong.map_or(Ok(()), Err)
     }
 
     #[cold]
-    fn error(
-        &self,
-        row: u64,
-        column: Option<usize>,
-        problem: impl Into<String>,
-        advice: impl Into<String>,
-    ) -> DataError {
-        let column = column.map(|column| match self.header.as_ref().and_then(|header| header.get(column)) {
-            Some(name) => format!("{} {name:?}", column + 1).into(),
-            None => format!("{}", column + 1).into(),
-        });
-        DataError::Table {
-            file: self.path.to_owned(),
-            row: Some(row),
-            column,
-            problem: problem.into(),
-            advice: advice.into(),
+    fn fault(&self, fault: Fault, row: u64, column: usize) -> DataError {
+        self.columns.fault(fault, row, (column < self.columns.width()).then_some(column))
+    }
+
+    /// Takes one cell of the row that was begun last.
+    fn take(&mut self, cell: &[u8], row: u64, column: usize) -> Result<()> {
+        let role = self.roles.of_column[column];
+        if matches!(role, Role::Ignored) {
+            return Ok(());
+        }
+        let text = self.columns.text(cell, row, column)?;
+        let missing = self.options.missing_markers.iter().any(|marker| marker == text);
+        let feature = self.features.len() - self.roles.features.len();
+        match role {
+            Role::Ignored => {}
+            Role::Number(slot) | Role::Category(slot, _) if missing => {
+                if self.options.missing == MissingValues::Refuse {
+                    return Err(self.missing_feature(text, row, column));
+                }
+                self.features[feature + slot] = f32::NAN;
+            }
+            Role::Number(slot) => self.features[feature + slot] = self.number(text, row, column)?,
+            Role::Category(slot, place) => self.features[feature + slot] = self.category(place, text, row, column)?,
+            Role::Value(_) | Role::Class if missing => {
+                let advice = "A sample without a target cannot be learned from: remove the row";
+                return Err(self.columns.error(row, Some(column), "the target is missing", advice));
+            }
+            Role::Value(slot) => {
+                let first = self.values.len() - self.roles.value_width;
+                self.values[first + slot] = self.number(text, row, column)?;
+            }
+            Role::Class => {
+                let class = self.class(text, row, column)?;
+                self.classes.push(class);
+            }
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn missing_feature(&self, text: &str, row: u64, column: usize) -> DataError {
+        let unnamed = self.columns.name(column).is_none_or(str::is_empty);
+        let advice = if text.is_empty() && unnamed && column + 1 == self.columns.width() {
+            "If every line ends with a delimiter, leave the empty column behind it out with `ignore([Column::Last])`; else \
+             use `missing_values(MissingValues::Nan)` and fill it with `SimpleImputer`, or remove the row"
+        } else {
+            "Use `missing_values(MissingValues::Nan)` and fill it with `SimpleImputer`, or remove the row"
+        };
+        self.columns.error(row, Some(column), "the value is missing", advice)
+    }
+
+    fn number(&mut self, text: &str, row: u64, column: usize) -> Result<f32> {
+        let number = match text.parse::<f32>() {
+            Ok(number) if number.is_finite() => number,
+            Ok(_) => {
+                let advice = "Leave the cell empty if the value is missing, or scale the column";
+                let problem = format!("{} is not a finite 32-bit number", quoted(text));
+                return Err(self.columns.error(row, Some(column), problem, advice));
+            }
+            Err(_) => return Err(self.no_number(text, row, column)),
+        };
+        if self.options.round_to_f32 {
+            return Ok(number);
+        }
+        match fit(text, number) {
+            Fit::Near => Ok(number),
+            Fit::Lost => Err(self.lost(text, number, row, column)),
+            kind => {
+                let seen = self.unusual.entry(column).or_default();
+                seen[usize::from(kind == Fit::Shortest)] = true;
+                if *seen == [true; 2] { Err(self.lost(text, number, row, column)) } else { Ok(number) }
+            }
         }
     }
 
-    pub(super) fn finish(self, source: Source) -> Result<ArrayDataset> {
-        let width = self.feature_columns.len();
-        let mut features = self.features;
+    #[cold]
+    fn no_number(&self, text: &str, row: u64, column: usize) -> DataError {
+        let advice = if column == 0 && text.starts_with('#') {
+            "If the line is a comment, remove it: comments are not part of CSV"
+        } else {
+            "Declare the column with `categorical`, `ignore` it, or mend the cell"
+        };
+        self.columns.error(row, Some(column), format!("{} is not a number", quoted(text)), advice)
+    }
+
+    #[cold]
+    fn lost(&self, text: &str, number: f32, row: u64, column: usize) -> DataError {
+        let problem = format!("{} would become {number} as a 32-bit number", quoted(text));
+        let advice = if number == 0.0 {
+            "Scale the column, or accept it with `round_to_f32(true)`"
+        } else {
+            "They hold every whole number only up to 16777216. `ignore` the column (an identifier?), take it as \
+             `categorical`, or subtract an offset in the file (a time?); `round_to_f32(true)` accepts the rounding"
+        };
+        self.columns.error(row, Some(column), problem, advice)
+    }
+
+    /// The number of a category, in order of appearance; `finish` renumbers.
+    fn category(&mut self, place: usize, text: &str, row: u64, column: usize) -> Result<f32> {
+        let numbered = self.categories[place].number(text)?;
+        if numbered.is_new {
+            self.budget.charge(text.len() + LABEL_OVERHEAD)?;
+            if self.categories[place].len() > MOST_CATEGORIES {
+                let problem =
+                    format!("this is category number {}: 32-bit numbers count no further", MOST_CATEGORIES + 1);
+                let advice = "So many are no categories but an identifier or a measurement: `ignore` the column, or take it \
+                              as a number";
+                return Err(self.columns.error(row, Some(column), problem, advice));
+            }
+        }
+        Ok(numbered.number as f32)
+    }
+
+    /// The number of a class, in order of appearance if they are not given; `finish` renumbers.
+    fn class(&mut self, text: &str, row: u64, column: usize) -> Result<i64> {
+        let numbered = self.class_labels.number(text)?;
+        if numbered.is_new {
+            if let Some(classes) = &self.options.classes {
+                let problem = format!("label {} is none of the {} classes", quoted(text), classes.len());
+                let advice = format!("The classes are {}", listed(classes.iter().map(String::as_str)));
+                return Err(self.columns.error(row, Some(column), problem, advice));
+            }
+            self.budget.charge(text.len() + LABEL_OVERHEAD)?;
+        }
+        Ok(numbered.number.into())
+    }
+
+    pub(super) fn finish(mut self, source: Source) -> Result<ArrayDataset> {
+        let width = self.roles.features.len();
         let mut categories = BTreeMap::new();
-        for (slot, labels) in self.categories {
-            let (labels, renumbered) = labels.sorted();
-            for value in features.iter_mut().skip(slot).step_by(width).filter(|value| !value.is_nan()) {
+        for (&slot, labels) in self.roles.categorical.iter().zip(std::mem::take(&mut self.categories)) {
+            let (labels, renumbered) = labels.sorted()?;
+            for value in self.features.iter_mut().skip(slot).step_by(width).filter(|value| !value.is_nan()) {
                 *value = renumbered[*value as usize] as f32;
             }
             categories.insert(slot, labels);
         }
-        let data = match &self.options.target {
-            Target::None => ArrayDataset::unlabelled(features, [width])?,
-            Target::Values(_) => ArrayDataset::regression(features, [width], self.values, self.value_width)?,
-            Target::Classes(_) => {
-                let (labels, renumbered) = match &self.options.classes {
-                    Some(classes) => (classes.clone(), (0..classes.len()).collect()),
-                    None => self.class_labels.sorted(),
-                };
-                let classes: Vec<i64> = self.class_numbers.iter().map(|&class| renumbered[class] as i64).collect();
-                ArrayDataset::classification(features, [width], classes, labels.len())?.with_class_names(labels)?
-            }
+        self.features.shrink_to_fit();
+        let data = if self.options.class_target.is_some() {
+            let labels = match &self.options.classes {
+                Some(classes) => classes.clone(),
+                None => {
+                    let (labels, renumbered) = std::mem::take(&mut self.class_labels).sorted()?;
+                    self.classes.iter_mut().for_each(|class| *class = renumbered[*class as usize].into());
+                    labels
+                }
+            };
+            self.classes.shrink_to_fit();
+            ArrayDataset::classification(self.features, [width], self.classes, labels.len())?
+                .with_class_names(labels)?
+        } else if self.options.value_targets.is_some() {
+            self.values.shrink_to_fit();
+            ArrayDataset::regression(self.features, [width], self.values, self.roles.value_width)?
+        } else {
+            ArrayDataset::unlabelled(self.features, [width])?
         };
         let data = data.with_source(source).with_categories(categories);
-        match self.header {
-            Some(header) => data.with_feature_names(self.feature_columns.iter().map(|&column| header[column].clone())),
-            None => Ok(data),
-        }
+        let name = |&column: &usize| self.columns.name(column).unwrap_or("");
+        if self.options.has_header { data.with_feature_names(self.roles.features.iter().map(name)) } else { Ok(data) }
     }
 }

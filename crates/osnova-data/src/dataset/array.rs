@@ -1,6 +1,6 @@
 //! Data sets of numbers in memory.
 
-use super::targets::{Targets, check_names, reshaped, same_count, samples};
+use super::targets::{Targets, one_name_each, reshaped, same_count, samples};
 use super::{Dataset, TargetKind, check_buffer, check_index, describe, feature_rows, value_rows};
 use crate::{Result, Source};
 use std::collections::BTreeMap;
@@ -24,8 +24,8 @@ pub struct ArrayDataset {
     len: usize,
     feature_shape: Arc<[usize]>,
     targets: Targets,
-    feature_names: Option<Arc<[String]>>,
-    class_names: Option<Arc<[String]>>,
+    feature_names: Option<Arc<Vec<String>>>,
+    class_names: Option<Arc<Vec<String>>>,
     categories: Arc<BTreeMap<usize, Vec<String>>>,
     sources: Arc<[Source]>,
 }
@@ -108,10 +108,10 @@ impl ArrayDataset {
             }
             TargetKind::None => Self::unlabelled(features, shape)?,
         };
-        copy.class_names = data.class_names().map(Arc::from);
+        copy.class_names = data.class_names().map(|names| Arc::new(names.to_vec()));
         copy.sources = data.sources().into();
         if shape == data.feature_shape() {
-            copy.feature_names = data.feature_names().map(Arc::from);
+            copy.feature_names = data.feature_names().map(|names| Arc::new(names.to_vec()));
         }
         Ok(copy)
     }
@@ -130,8 +130,7 @@ impl ArrayDataset {
     /// # Errors
     /// Not one name a feature.
     pub fn with_feature_names<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Result<Self> {
-        let names: Arc<[String]> = names.into_iter().map(Into::into).collect();
-        check_names("ArrayDataset::with_feature_names", names.len(), self.feature_count(), "features")?;
+        let names = one_name_each("ArrayDataset::with_feature_names", names, self.feature_count(), "features")?;
         self.feature_names = Some(names);
         Ok(self)
     }
@@ -141,8 +140,7 @@ impl ArrayDataset {
     /// # Errors
     /// Not one name a class, or the targets are not classes.
     pub fn with_class_names<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Result<Self> {
-        let names: Arc<[String]> = names.into_iter().map(Into::into).collect();
-        check_names("ArrayDataset::with_class_names", names.len(), self.class_count().unwrap_or(0), "classes")?;
+        let names = one_name_each("ArrayDataset::with_class_names", names, self.class_count().unwrap_or(0), "classes")?;
         self.class_names = Some(names);
         Ok(self)
     }
@@ -222,11 +220,11 @@ impl Dataset for ArrayDataset {
     }
 
     fn feature_names(&self) -> Option<&[String]> {
-        self.feature_names.as_deref()
+        self.feature_names.as_deref().map(Vec::as_slice)
     }
 
     fn class_names(&self) -> Option<&[String]> {
-        self.class_names.as_deref()
+        self.class_names.as_deref().map(Vec::as_slice)
     }
 
     fn sources(&self) -> &[Source] {

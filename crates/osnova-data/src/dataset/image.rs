@@ -1,6 +1,6 @@
 //! Images of bytes in memory.
 
-use super::targets::{Targets, check_names, reshaped, same_count, samples};
+use super::targets::{Targets, one_name_each, reshaped, same_count, samples};
 use super::{Dataset, TargetKind, check_buffer, check_index, describe};
 use crate::{Result, Source};
 use std::fmt;
@@ -15,7 +15,7 @@ pub struct ImageDataset {
     feature_shape: Arc<[usize]>,
     scale: f32,
     targets: Targets,
-    class_names: Option<Arc<[String]>>,
+    class_names: Option<Arc<Vec<String>>>,
     sources: Arc<[Source]>,
 }
 
@@ -65,8 +65,7 @@ impl ImageDataset {
     /// # Errors
     /// Not one name a class.
     pub fn with_class_names<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Result<Self> {
-        let names: Arc<[String]> = names.into_iter().map(Into::into).collect();
-        check_names("ImageDataset::with_class_names", names.len(), self.class_count().unwrap_or(0), "classes")?;
+        let names = one_name_each("ImageDataset::with_class_names", names, self.class_count().unwrap_or(0), "classes")?;
         self.class_names = Some(names);
         Ok(self)
     }
@@ -111,7 +110,7 @@ impl Dataset for ImageDataset {
     }
 
     fn class_names(&self) -> Option<&[String]> {
-        self.class_names.as_deref()
+        self.class_names.as_deref().map(Vec::as_slice)
     }
 
     fn sources(&self) -> &[Source] {

@@ -1,7 +1,7 @@
 //! Targets in memory, and the checks that arrays fit each other.
 
 use super::{TargetKind, check_buffer, check_index, wrong_target};
-use crate::{DataError, Result, text};
+use crate::{DataError, Result, memory, text};
 use std::sync::Arc;
 
 /// The targets of a data set in memory.
@@ -102,9 +102,24 @@ pub(super) fn reshaped(operation: &'static str, from: &[usize], to: &[usize]) ->
     ))
 }
 
-pub(super) fn check_names(operation: &'static str, names: usize, wanted: usize, what: &str) -> Result<()> {
-    if names == wanted {
-        return Ok(());
+/// One name each for `wanted` features or classes.
+pub(super) fn one_name_each<S: Into<String>>(
+    operation: &'static str,
+    given: impl IntoIterator<Item = S>,
+    wanted: usize,
+    what: &str,
+) -> Result<Arc<Vec<String>>> {
+    let mut names = Vec::new();
+    // One more than wanted tells that there are too many, however many follow.
+    for name in given.into_iter().take(wanted.saturating_add(1)) {
+        memory::reserve(operation, "the names", &mut names, 1)?;
+        names.push(name.into());
     }
-    Err(DataError::argument(operation, format!("{names} names for {wanted} {what}"), "Give one name each"))
+    if names.len() == wanted {
+        names.shrink_to_fit();
+        return Ok(Arc::new(names));
+    }
+    let many = if names.len() > wanted { "or more " } else { "" };
+    let problem = format!("{} {many}names for {wanted} {what}", names.len());
+    Err(DataError::argument(operation, problem, "Give one name each"))
 }
