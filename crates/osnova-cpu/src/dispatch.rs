@@ -42,6 +42,18 @@ pub enum Level {
     Avx512 = 4,
 }
 
+impl Level {
+    /// The name in `OSNOVA_CPU_LEVEL`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Neon => "neon",
+            Self::Avx2Fma => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+}
+
 /// Arithmetic that compiles to different code on different instruction sets.
 pub trait InstructionSet: Copy + Send + Sync + 'static {
     /// The level this stands for.
@@ -99,7 +111,7 @@ instruction_set!(
 );
 
 /// The widest level that this processor has, or what `OSNOVA_CPU_LEVEL` (`portable`, `neon`, `avx2`, `avx512`) lowers
-/// it to. A name that is unknown, or a level that the processor lacks, leaves the choice to the processor.
+/// it to. A name that is unknown, or a level that the processor lacks, is told on the standard error and ignored.
 #[inline]
 pub fn level() -> Level {
     match CHOSEN.load(Ordering::Relaxed) {
@@ -135,15 +147,16 @@ fn from_code(code: u8) -> Level {
 
 #[cold]
 fn choose() -> Level {
-    let wanted = std::env::var("OSNOVA_CPU_LEVEL").ok().and_then(|name| match name.to_ascii_lowercase().as_str() {
-        "portable" => Some(Level::Portable),
-        "neon" => Some(Level::Neon),
-        "avx2" => Some(Level::Avx2Fma),
-        "avx512" => Some(Level::Avx512),
-        _ => None,
-    });
-    let widest = available_levels().pop().unwrap_or(Level::Portable);
-    let level = wanted.filter(|&level| supports(level)).unwrap_or(widest);
+    let available = available_levels();
+    let parse = |text: &str| {
+        let found = available.iter().find(|level| level.name().eq_ignore_ascii_case(text));
+        found.copied().ok_or_else(|| {
+            let names: Vec<_> = available.iter().map(|level| level.name()).collect();
+            format!("this processor has {}", names.join(", "))
+        })
+    };
+    let widest = available.last().copied().unwrap_or(Level::Portable);
+    let level = crate::environment::choice("OSNOVA_CPU_LEVEL", parse).unwrap_or(widest);
     CHOSEN.store(level as u8, Ordering::Relaxed);
     level
 }

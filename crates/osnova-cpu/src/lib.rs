@@ -19,6 +19,7 @@
 //! All dtypes are supported. Half types are stored as such and computed in `f32`.
 
 mod backend;
+mod environment;
 mod failure;
 mod kernels;
 mod native;
@@ -41,14 +42,19 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The CPU as a device.
 pub trait CpuDevice: Sized {
-    /// The CPU with as many threads as it has cores, or as the environment variable `OSNOVA_NUM_THREADS` says.
+    /// The CPU with as many threads as it has cores, or as the environment variable `OSNOVA_NUM_THREADS` says (nonsense there
+    /// is told on the standard error and ignored).
+    ///
+    /// The first two threads that compute on it become workers of a rayon pool for as long as the program runs: only so is a
+    /// fork cheap. A program with a pool of its own for such a thread builds it first (`ThreadPoolBuilder::use_current_thread`),
+    /// and kernels fork there; or computes on [`cpu_with_threads`](Self::cpu_with_threads), which takes over no thread.
     fn cpu() -> Self;
 
     /// The CPU with this many threads (at least one), apart from [`cpu`](Self::cpu) and its tensors. Two calls with one
     /// number give the same device.
     ///
     /// # Errors
-    /// The system has no more threads.
+    /// More threads than this crate starts (256, or four for every core), or than the system has.
     fn cpu_with_threads(threads: usize) -> Result<Self>;
 
     /// Runs `work` inside the device's threads. Programs whose main thread computes need not do this; others save the

@@ -41,9 +41,13 @@ pub const OWN_POOLS: usize = 2;
 pub struct Pool(ThreadPool);
 
 impl Pool {
-    /// A pool of `threads` threads (at least one), or the system's reason why it cannot be.
+    /// A pool of `threads` threads (at least one, at most [`most_threads`]), or the reason why it cannot be.
     pub fn with_threads(threads: usize) -> std::io::Result<Self> {
         let threads = threads.max(1);
+        if threads > most_threads() {
+            let reason = format!("{threads} threads are more than the {} that this backend starts", most_threads());
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, reason));
+        }
         build(threads, keeper(threads), |builder| builder).map(Self).map_err(std::io::Error::other)
     }
 
@@ -62,10 +66,22 @@ impl Pool {
 pub fn default_threads() -> usize {
     static THREADS: OnceLock<usize> = OnceLock::new();
     *THREADS.get_or_init(|| {
-        let wanted = std::env::var("OSNOVA_NUM_THREADS").ok().and_then(|text| text.trim().parse().ok());
-        let offered = || std::thread::available_parallelism().map_or(1, |count| count.get());
-        wanted.filter(|&count| count > 0).unwrap_or_else(offered)
+        let parse = |text: &str| match text.parse() {
+            Ok(count) if (1..=most_threads()).contains(&count) => Ok(count),
+            _ => Err(format!("give a whole number from 1 to {}", most_threads())),
+        };
+        crate::environment::choice("OSNOVA_NUM_THREADS", parse).unwrap_or_else(cores)
     })
+}
+
+/// What a pool may have at most. More than a few threads a core only wait for each other, and a thousand take seconds to start.
+pub fn most_threads() -> usize {
+    cores().saturating_mul(4).max(256)
+}
+
+/// What the system offers this program.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |count| count.get())
 }
 
 /// Runs `work` inside a pool, once, so that all kernels in it fork cheaply; already inside one, just runs it.
@@ -295,8 +311,7 @@ fn shared_pool() -> Option<&'static ThreadPool> {
 
 /// What keeps a pool awake; nothing does where threads outnumber cores, for there the waiting would hold up the work.
 fn keeper(threads: usize) -> Option<Arc<Keeper>> {
-    let cores = std::thread::available_parallelism().map_or(1, |count| count.get());
-    (threads <= cores).then(Arc::default)
+    (threads <= cores()).then(Arc::default)
 }
 
 fn build(

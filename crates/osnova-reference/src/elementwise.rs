@@ -126,7 +126,7 @@ pub(crate) fn compare(kind: Comparison, left: &Array, right: &Array, shape: &Sha
     left.expanded(shape).into_iter().zip(right.expanded(shape)).map(function).collect()
 }
 
-/// `min(max(x, low), high)`; NaN stays NaN.
+/// `min(max(x, low), high)`; NaN stays NaN, and so does that of a bound.
 pub(crate) fn clamp(input: &Array, low: Scalar, high: Scalar, dtype: DType) -> Vec<Number> {
     let (low, high) = (Number::constant(low, dtype), Number::constant(high, dtype));
     input.values().into_iter().map(|x| x.maximum(low).minimum(high)).collect()

@@ -111,7 +111,7 @@ pub enum Op {
     Binary(Binary),
     /// A comparison of two tensors of one dtype; gives `bool`.
     Compare(Comparison),
-    /// `min(max(x, low), high)`; NaN stays NaN.
+    /// `min(max(x, low), high)`; NaN stays NaN, and a bound that is NaN makes every element NaN.
     Clamp {
         /// The lower bound.
         low: Scalar,

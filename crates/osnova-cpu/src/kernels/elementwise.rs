@@ -320,6 +320,10 @@ pub(crate) fn clamp(
     input: Tensor,
     meta: &Meta,
 ) -> Result<Tensor, OutOfMemory> {
+    // As in PyTorch. Inference lets no such bound of integers through.
+    if [low, high].iter().any(|bound| bound.to_f64().is_nan()) {
+        return super::create::full(device, f64::NAN.into(), meta);
+    }
     with_native!(meta.dtype, T => {
         type C = <T as Stored>::Compute;
         let bound = |value: Scalar| if C::FLOAT { C::from_f64(value.to_f64()) } else { C::from_i64(value.to_i64()) };

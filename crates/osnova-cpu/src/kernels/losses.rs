@@ -108,11 +108,11 @@ impl<T: Float> Rows<'_, T> {
         let missed = |logit: T| log_sum - (logit - maximum);
         let mut loss = weighted(keep, missed(row[label]));
         if spread > T::ZERO {
-            let mut all = T::ZERO;
-            for (class, &logit) in row.iter().enumerate() {
-                all += weighted(self.weight.map_or(T::ONE, |weight| weight[class]), missed(logit));
-            }
-            loss += spread * all;
+            let weight = |class: usize| self.weight.map_or(T::ONE, |weight| weight[class]);
+            // One after another, so in `f64`: there may be many classes.
+            let all: f64 =
+                row.iter().enumerate().map(|(class, &logit)| weighted(weight(class), missed(logit)).wide()).sum();
+            loss += spread * T::from_f64(all);
         }
         loss
     }

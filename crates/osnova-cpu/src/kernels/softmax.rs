@@ -44,8 +44,8 @@ simd_dispatch! {
         lanes[0]
     }
 
-    /// `out = exp(row − shift)` for a shift not below any element; gives the sum.
-    pub(crate) fn exponentials[S]<T>(row: &[T], shift: T, out: &mut [T]) -> T where [T: Float] {
+    /// [`exponentials`] of at most [`SWEEP`] elements.
+    fn sweep[S]<T>(row: &[T], shift: T, out: &mut [T]) -> T where [T: Float] {
         let mut lanes = [T::ZERO; LANES];
         let whole = row.len() / LANES * LANES;
         for (row, out) in row[..whole].chunks_exact(LANES).zip(out.chunks_exact_mut(LANES)) {
@@ -61,8 +61,8 @@ simd_dispatch! {
         collapse(lanes)
     }
 
-    /// `Σ exp(row − shift)` for a shift not below any element.
-    pub(crate) fn sum_of_exponentials[S]<T>(row: &[T], shift: T) -> T where [T: Float] {
+    /// [`sum_of_exponentials`] of at most [`SWEEP`] elements.
+    fn sum_of_sweep[S]<T>(row: &[T], shift: T) -> T where [T: Float] {
         let mut lanes = [T::ZERO; LANES];
         let mut chunks = row.chunks_exact(LANES);
         for row in &mut chunks {
@@ -85,6 +85,27 @@ simd_dispatch! {
     fn subtract[S]<T>(row: &[T], shift: T, logarithm: T, out: &mut [T]) where [T: Float] {
         out.iter_mut().zip(row).for_each(|(out, &value)| *out = (value - shift) - logarithm);
     }
+}
+
+/// Elements whose exponentials are summed in the lanes; longer rows add up such sums in `f64`, or the lanes would lose what small
+/// terms add.
+const SWEEP: usize = 2048;
+
+/// `out = exp(row − shift)` for a shift not below any element; gives the sum.
+pub(crate) fn exponentials<T: Float>(row: &[T], shift: T, out: &mut [T]) -> T {
+    if row.len() <= SWEEP {
+        return sweep(row, shift, out);
+    }
+    let sweeps = row.chunks(SWEEP).zip(out.chunks_mut(SWEEP));
+    T::from_f64(sweeps.map(|(row, out)| sweep(row, shift, out).wide()).sum())
+}
+
+/// `Σ exp(row − shift)` for a shift not below any element.
+pub(crate) fn sum_of_exponentials<T: Float>(row: &[T], shift: T) -> T {
+    if row.len() <= SWEEP {
+        return sum_of_sweep(row, shift);
+    }
+    T::from_f64(row.chunks(SWEEP).map(|row| sum_of_sweep(row, shift).wide()).sum())
 }
 
 #[inline(always)]

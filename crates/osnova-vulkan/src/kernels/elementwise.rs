@@ -3,7 +3,7 @@
 //! A module computes all functions of one dtype; which one is a specialisation constant. The numbers of the functions are
 //! those in `shaders/include/operations.glsl`.
 
-use super::{scalar_words, shader, shader_by_width};
+use super::{create, scalar_words, shader, shader_by_width};
 use crate::engine::{Engine, Words};
 use crate::storage::is_last;
 use crate::walk::Walk;
@@ -113,6 +113,10 @@ pub(crate) fn clamp(
     input: Tensor,
     meta: &Meta,
 ) -> Result<Tensor> {
+    // As in PyTorch: a bound that is NaN makes every element NaN.
+    if [low, high].iter().any(|bound| bound.to_f64().is_nan()) {
+        return create::full(engine, device, f64::NAN.into(), meta);
+    }
     let bounds = [low, high].map(|bound| scalar_words(bound, meta.dtype));
     apply(engine, device, CLAMP, input, meta, bounds)
 }
