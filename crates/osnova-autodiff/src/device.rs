@@ -256,7 +256,8 @@ impl Backend for Autodiff {
         }
         match rules::rule(op) {
             Some(rule) => self.record(device, op, inputs, outputs, rule),
-            None => self.pass(device, op, inputs, outputs),
+            None if rules::stops(op, outputs) => self.pass(device, op, inputs, outputs),
+            None => Err(rules::unknown(op)),
         }
     }
 

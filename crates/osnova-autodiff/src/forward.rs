@@ -191,7 +191,12 @@ impl Backend for ForwardMode {
             let product = self.execute(device, &linear, inputs, outputs)?;
             return run(device, &Op::Activate(*activation), product.into_iter().collect(), outputs);
         }
-        let Some(rule) = tangent::rule(op) else { return self.pass(device, op, inputs, outputs) };
+        let Some(rule) = tangent::rule(op) else {
+            if tangent::stops(op, outputs) {
+                return self.pass(device, op, inputs, outputs);
+            }
+            return Err(rules::unknown(op));
+        };
         let mut values = Inputs::new();
         let mut tangents = Tangents::new();
         for input in inputs {

@@ -10,7 +10,7 @@
 
 use crate::AutodiffDevice;
 use crate::pushforward::push_all;
-use osnova_tensor::{DType, Device, Error, NodeId, Result, Shape, Tensor};
+use osnova_tensor::{Device, Error, NodeId, Result, Shape, Tensor};
 
 /// A function's value at a point, and the way back from its output to its inputs: vᵀ·J for any v.
 #[derive(Debug)]
@@ -79,7 +79,8 @@ pub(crate) fn zeros(like: &Tensor, device: Device) -> Result<Tensor> {
 
 /// 1 at one element, 0 elsewhere, beside a tensor: a constant.
 pub(crate) fn unit(like: &Tensor, at: usize) -> Result<Tensor> {
-    Tensor::arange_of(0, 1, like.count(), DType::I64, like.device().without_recording())?
+    let device = like.device().without_recording();
+    Tensor::arange_of(0, 1, like.count(), device.index_dtype(), device)?
         .equal(at as i64)?
         .to_dtype(like.dtype())?
         .reshape(like.shape())

@@ -1,5 +1,6 @@
 //! Modules, and what can be asked of each.
 
+use crate::param::moved;
 use crate::{Buffer, Mode, Param, Segment, StateDict, StateDictMismatch, Summary, Visit, Visitor, VisitorMut};
 use osnova_tensor::random::Stream;
 use osnova_tensor::{Activation, Device, Error, Generator, IntoShape, Meta, Result, Shape, Tensor};
@@ -442,30 +443,34 @@ impl<'a> VisitorMut<'a> for NamedMut<'a> {
 
 /// What keeps a state dict from fitting. A parameter knows its shape also when a failed update has cost it its values.
 fn compare(targets: &[(String, Target<'_>)], state: &StateDict) -> StateDictMismatch {
-    let meta = |target: &Target<'_>| match target {
+    let meta = |name: &str, target: &Target<'_>| match target {
         Target::Param(parameter) => parameter.meta(),
         Target::Buffer(buffer) => {
             let value = buffer.value();
-            Meta::new(*value.shape(), value.dtype())
+            // A counter has the index dtype of the device that it was saved on.
+            let counter =
+                state.get(name).map(Tensor::dtype).filter(|saved| saved.is_index() && value.dtype().is_index());
+            Meta::new(*value.shape(), counter.unwrap_or(value.dtype()))
         }
     };
-    let expected: Vec<(String, Meta)> = targets.iter().map(|(name, target)| (name.clone(), meta(target))).collect();
+    let expected: Vec<(String, Meta)> =
+        targets.iter().map(|(name, target)| (name.clone(), meta(name, target))).collect();
     StateDictMismatch::between(&expected, state)
 }
 
-/// Puts the entries of a state dict where they belong; shapes and dtypes agree. All are moved to their devices before
-/// the first is put in place, so that a failure changes nothing.
+/// Puts the entries of a state dict where they belong; shapes and dtypes agree, but for those of counters. All are moved to their
+/// devices before the first is put in place, so that a failure changes nothing.
 fn load(targets: Vec<(String, Target<'_>)>, state: &StateDict) -> Result<()> {
-    let moved =
+    let ready =
         targets.into_iter().filter_map(|(name, target)| Some((state.get(&name)?, target))).map(|(value, target)| {
-            let device = match &target {
-                Target::Param(parameter) => parameter.device(),
-                Target::Buffer(buffer) => buffer.value().device(),
+            let (device, dtype) = match &target {
+                Target::Param(parameter) => (parameter.device(), parameter.meta().dtype),
+                Target::Buffer(buffer) => (buffer.value().device(), buffer.value().dtype()),
             };
-            Ok((value.detach().to_device(device.without_recording())?, target))
+            Ok((moved(&value.detach(), dtype, device.without_recording())?, target))
         });
-    let moved: Vec<(Tensor, Target<'_>)> = moved.collect::<Result<_>>()?;
-    for (value, target) in moved {
+    let ready: Vec<(Tensor, Target<'_>)> = ready.collect::<Result<_>>()?;
+    for (value, target) in ready {
         match target {
             Target::Param(parameter) => parameter.set_value(value)?,
             Target::Buffer(buffer) => buffer.set(value)?,

@@ -239,14 +239,29 @@ impl Buffer {
         Ok(())
     }
 
-    /// Moves it to a device; beside a recording one it stays a constant.
+    /// Moves it to a device; beside a recording one it stays a constant. A counter (`i64`) gets the
+    /// [index dtype](Device::index_dtype) of a device without 64-bit integers.
     ///
     /// # Errors
-    /// A device that cannot take the values.
+    /// A device that cannot take the values, a count that is too large for it.
     pub fn to_device(&mut self, device: Device) -> Result<()> {
         let current = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        *current = current.to_device(device.without_recording())?;
+        let lacking = current.dtype() == DType::I64 && !device.capabilities().dtypes.contains(DType::I64);
+        let dtype = if lacking { device.index_dtype() } else { current.dtype() };
+        *current = moved(current, dtype, device.without_recording())?;
         Ok(())
+    }
+}
+
+/// Values on another device, counts as an index dtype that they may not have had: by way of the host, since either device may lack the
+/// other's.
+///
+/// # Errors
+/// A device that cannot take the values, a count that the dtype does not hold.
+pub(crate) fn moved(values: &Tensor, dtype: DType, device: Device) -> Result<Tensor> {
+    match values.dtype() {
+        own if own == dtype => values.to_device(device),
+        _ => Tensor::from_indices(values.to_host()?.to_i64().unwrap_or_default(), values.shape(), dtype, device),
     }
 }
 

@@ -2,92 +2,99 @@
 
 use crate::Number::{self, Float, Int};
 use crate::array::Array;
-use osnova_tensor::{Binary, Comparison, DType, Scalar, Shape, Unary};
+use osnova_tensor::{Binary, Comparison, DType, Meta, Scalar, Shape, Unary};
 use std::cmp::Ordering;
 
-pub(crate) fn unary(kind: Unary, input: &Array, dtype: DType) -> Vec<Number> {
-    let function = |number| match number {
-        Float(value) => Float(unary_float(kind, value)),
-        Int(value) => Int(unary_int(kind, value, dtype)),
-    };
-    input.values().into_iter().map(function).collect()
+/// A function of one tensor; nothing where it is not known, or not of this kind of number.
+pub(crate) fn unary(kind: Unary, input: &Array, dtype: DType) -> Option<Vec<Number>> {
+    if dtype.is_float() {
+        let function = unary_float(kind)?;
+        Some(input.values().into_iter().map(|x| Float(function(x.float()))).collect())
+    } else {
+        let function = unary_int(kind, dtype)?;
+        Some(input.values().into_iter().map(|x| Int(function(x.int()))).collect())
+    }
 }
 
-fn unary_float(kind: Unary, x: f64) -> f64 {
-    match kind {
-        Unary::Neg => -x,
-        Unary::Abs => x.abs(),
+fn unary_float(kind: Unary) -> Option<fn(f64) -> f64> {
+    let function: fn(f64) -> f64 = match kind {
+        Unary::Neg => |x| -x,
+        Unary::Abs => f64::abs,
         // `signum` of Rust gives 1 for 0.
-        Unary::Sign if x == 0.0 => 0.0,
-        Unary::Sign => x.signum(),
-        Unary::Exp => x.exp(),
-        Unary::Expm1 => x.exp_m1(),
-        Unary::Ln => x.ln(),
-        Unary::Ln1p => x.ln_1p(),
-        Unary::Sqrt => x.sqrt(),
-        Unary::Rsqrt => 1.0 / x.sqrt(),
-        Unary::Recip => 1.0 / x,
-        Unary::Sin => x.sin(),
-        Unary::Cos => x.cos(),
-        Unary::Tanh => x.tanh(),
-        Unary::Sigmoid => 1.0 / (1.0 + (-x).exp()),
-        Unary::Erf => libm::erf(x),
-        Unary::Floor => x.floor(),
-        Unary::Ceil => x.ceil(),
-        Unary::Round => x.round_ties_even(),
+        Unary::Sign => |x| if x == 0.0 { 0.0 } else { x.signum() },
+        Unary::Exp => f64::exp,
+        Unary::Expm1 => f64::exp_m1,
+        Unary::Ln => f64::ln,
+        Unary::Ln1p => f64::ln_1p,
+        Unary::Sqrt => f64::sqrt,
+        Unary::Rsqrt => |x| 1.0 / x.sqrt(),
+        Unary::Recip => |x| 1.0 / x,
+        Unary::Sin => f64::sin,
+        Unary::Cos => f64::cos,
+        Unary::Tanh => f64::tanh,
+        Unary::Sigmoid => |x| 1.0 / (1.0 + (-x).exp()),
+        Unary::Erf => libm::erf,
+        Unary::Floor => f64::floor,
+        Unary::Ceil => f64::ceil,
+        Unary::Round => f64::round_ties_even,
         // `f64::max` would drop NaN.
-        Unary::Relu if x.is_nan() => x,
-        Unary::Relu => x.max(0.0),
+        Unary::Relu => |x| if x.is_nan() { x } else { x.max(0.0) },
         // Inference keeps floats away from `Not`, and a new function must be written here first.
-        other => unreachable!("{} of a float", other.name()),
-    }
-}
-
-fn unary_int(kind: Unary, x: i64, dtype: DType) -> i64 {
-    match kind {
-        Unary::Neg => x.wrapping_neg(),
-        Unary::Abs => x.wrapping_abs(),
-        Unary::Sign => x.signum(),
-        Unary::Relu => x.max(0),
-        Unary::Not if dtype == DType::Bool => 1 - x,
-        Unary::Not => !x,
-        other => unreachable!("{} of an integer", other.name()),
-    }
-}
-
-pub(crate) fn binary(kind: Binary, left: &Array, right: &Array, shape: &Shape) -> Vec<Number> {
-    let function = |(x, y): (Number, Number)| match (kind, x, y) {
-        (Binary::Add, ..) => x.plus(y),
-        (Binary::Mul, ..) => x.times(y),
-        (Binary::Min, ..) => x.minimum(y),
-        (Binary::Max, ..) => x.maximum(y),
-        (_, Float(x), Float(y)) => Float(binary_float(kind, x, y)),
-        (..) => Int(binary_int(kind, x.int(), y.int())),
+        _ => return None,
     };
-    left.expanded(shape).into_iter().zip(right.expanded(shape)).map(function).collect()
+    Some(function)
 }
 
-fn binary_float(kind: Binary, x: f64, y: f64) -> f64 {
-    match kind {
-        Binary::Sub => x - y,
-        Binary::Div => x / y,
-        Binary::Pow => x.powf(y),
-        other => unreachable!("{} of floats", other.name()),
-    }
+fn unary_int(kind: Unary, dtype: DType) -> Option<fn(i64) -> i64> {
+    let function: fn(i64) -> i64 = match kind {
+        Unary::Neg => i64::wrapping_neg,
+        Unary::Abs => i64::wrapping_abs,
+        Unary::Sign => i64::signum,
+        Unary::Relu => |x| x.max(0),
+        Unary::Not if dtype == DType::Bool => |x| 1 - x,
+        Unary::Not => |x| !x,
+        _ => return None,
+    };
+    Some(function)
 }
 
-fn binary_int(kind: Binary, x: i64, y: i64) -> i64 {
-    match kind {
-        Binary::Sub => x.wrapping_sub(y),
-        Binary::Div if y == 0 => 0,
-        Binary::Div => x.wrapping_div(y),
-        Binary::Pow => power(x, y),
+/// A function of two tensors; nothing where it is not known, or not of this kind of number.
+pub(crate) fn binary(kind: Binary, left: &Array, right: &Array, output: &Meta) -> Option<Vec<Number>> {
+    let function = if output.dtype.is_float() { binary_float(kind) } else { binary_int(kind) }?;
+    let pairs = left.expanded(&output.shape).into_iter().zip(right.expanded(&output.shape));
+    Some(pairs.map(|(x, y)| function(x, y)).collect())
+}
+
+fn binary_float(kind: Binary) -> Option<fn(Number, Number) -> Number> {
+    let function: fn(Number, Number) -> Number = match kind {
+        Binary::Add => Number::plus,
+        Binary::Sub => |x, y| Float(x.float() - y.float()),
+        Binary::Mul => Number::times,
+        Binary::Div => |x, y| Float(x.float() / y.float()),
+        Binary::Pow => |x, y| Float(x.float().powf(y.float())),
+        Binary::Min => Number::minimum,
+        Binary::Max => Number::maximum,
+        _ => return None,
+    };
+    Some(function)
+}
+
+fn binary_int(kind: Binary) -> Option<fn(Number, Number) -> Number> {
+    let function: fn(Number, Number) -> Number = match kind {
+        Binary::Add => Number::plus,
+        Binary::Sub => |x, y| Int(x.int().wrapping_sub(y.int())),
+        Binary::Mul => Number::times,
+        Binary::Div => |x, y| Int(if y.int() == 0 { 0 } else { x.int().wrapping_div(y.int()) }),
+        Binary::Pow => |x, y| Int(power(x.int(), y.int())),
+        Binary::Min => Number::minimum,
+        Binary::Max => Number::maximum,
         // Truth values are 0 and 1, so the bitwise functions are the logical ones.
-        Binary::And => x & y,
-        Binary::Or => x | y,
-        Binary::Xor => x ^ y,
-        other => unreachable!("{} of integers", other.name()),
-    }
+        Binary::And => |x, y| Int(x.int() & y.int()),
+        Binary::Or => |x, y| Int(x.int() | y.int()),
+        Binary::Xor => |x, y| Int(x.int() ^ y.int()),
+        _ => return None,
+    };
+    Some(function)
 }
 
 /// By repeated squaring, wrapping around i64. A negative power is 1/xⁿ truncated: 0, or ±1 for ±1.

@@ -128,8 +128,8 @@ fn compute(op: &Op, inputs: &[Array], outputs: &[Meta]) -> Result<Vec<Vec<Number
         Op::Concat { axis } => movement::concat(inputs, *axis),
 
         // 4. Element by element.
-        Op::Unary(kind) => elementwise::unary(*kind, &inputs[0], output.dtype),
-        Op::Binary(kind) => elementwise::binary(*kind, &inputs[0], &inputs[1], &output.shape),
+        Op::Unary(kind) => elementwise::unary(*kind, &inputs[0], output.dtype).ok_or_else(|| unknown(op))?,
+        Op::Binary(kind) => elementwise::binary(*kind, &inputs[0], &inputs[1], output).ok_or_else(|| unknown(op))?,
         Op::Compare(kind) => elementwise::compare(*kind, &inputs[0], &inputs[1], &output.shape),
         Op::Clamp { low, high } => elementwise::clamp(&inputs[0], *low, *high, output.dtype),
         Op::Where => elementwise::choose(inputs, &output.shape),
@@ -151,13 +151,20 @@ fn compute(op: &Op, inputs: &[Array], outputs: &[Meta]) -> Result<Vec<Vec<Number
         Op::IndexAdd { axis } => index::add(inputs, *axis)?,
 
         // 8. and 9. Composites are decomposed before they get here, because this backend claims none.
-        _ => {
+        op if op.is_composite() => {
             return Err(Error::device(
                 "reference",
                 format!("{} is no primitive, and the oracle runs primitives alone", op.name()),
                 "Run it with `Device::apply` or `Tensor::apply`, which decompose it",
             ));
         }
+        // A primitive that is newer than this.
+        _ => return Err(unknown(op)),
     };
     Ok(vec![values])
+}
+
+#[cold]
+fn unknown(op: &Op) -> Box<Error> {
+    Error::unknown("reference", op.name())
 }

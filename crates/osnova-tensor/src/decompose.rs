@@ -7,8 +7,8 @@
 //! weight of 0 or a mask leaves something out it is **selected**, not multiplied, since 0 · ∞ is NaN.
 
 use crate::{
-    Activation, BinaryCrossEntropy, CrossEntropy, Device, Inputs, LayerNorm, Metas, Op, Optimize, Outputs,
-    ReductionKind, Result, Tensor, Unary,
+    Activation, BinaryCrossEntropy, CrossEntropy, Device, Error, Inputs, LayerNorm, Metas, Op, Optimize, Outputs,
+    ReductionKind, Result, Scalar, Tensor, Unary,
 };
 use smallvec::smallvec;
 
@@ -74,10 +74,14 @@ fn parts(op: &Op, inputs: &[Tensor], outputs: &Metas) -> Result<Outputs> {
         Op::ActivationGradient(kind) => {
             let (gradient, output) = (&inputs[0], &inputs[1]);
             smallvec![match kind {
+                Activation::Identity => gradient.clone(),
                 Activation::Relu => output.greater(0.0)?.where_(gradient, 0.0)?,
                 Activation::Sigmoid => (gradient * (output * (1.0 - output)?)?)?,
                 Activation::Tanh => (gradient * (1.0 - (output * output)?)?)?,
-                _ => gradient.clone(),
+                // The others need their input, and do not pass inference.
+                Activation::Gelu | Activation::GeluTanh | Activation::Silu | Activation::Unknown => {
+                    return Err(Error::unknown(gradient.device().name(), kind.name()));
+                }
             }]
         }
         Op::Linear { bias, activation } => {
@@ -91,7 +95,7 @@ fn parts(op: &Op, inputs: &[Tensor], outputs: &Metas) -> Result<Outputs> {
         Op::BinaryCrossEntropy(attributes) => binary_cross_entropy(attributes, inputs)?,
         Op::LayerNorm(attributes) => smallvec![layer_norm(attributes, inputs)?],
         Op::Optimize(attributes) => optimize(attributes, inputs)?,
-        _ => unreachable!("every composite has its line above"),
+        _ => return Err(Error::unknown("the decomposition", op.name())),
     })
 }
 
@@ -121,6 +125,7 @@ fn activate(input: &Tensor, kind: Activation) -> Result<Tensor> {
             ((input * 0.5)? * (tanh + 1.0)?)?
         }
         Activation::Silu => (input * input.unary(Unary::Sigmoid)?)?,
+        Activation::Unknown => return Err(Error::unknown(input.device().name(), kind.name())),
     })
 }
 
@@ -132,7 +137,8 @@ fn cross_entropy(attributes: &CrossEntropy, inputs: &[Tensor]) -> Result<Outputs
     let target = target.to_device(constant)?;
 
     // Which samples count, and a target that is in range for all of them. What the others hold must not matter, −∞ and NaN included.
-    let (counted, target, logits) = match attributes.ignore_index {
+    let ignored = attributes.ignore_index.filter(|&ignored| Scalar::Int(ignored).fits(target.dtype()));
+    let (counted, target, logits) = match ignored {
         Some(ignored) => {
             let counted = target.not_equal(ignored)?;
             let target = counted.where_(&target, 0)?;
@@ -343,6 +349,7 @@ fn optimize(attributes: &Optimize, inputs: &[Tensor]) -> Result<Outputs> {
                 outputs.push((shrunk - (direction * scalar(0)?)?)?);
                 outputs.push(average(&members[2], &gradient, beta2.get())?);
             }
+            Optimize::Unknown => return Err(Error::unknown(parameter.device().name(), "unknown")),
         }
     }
     Ok(outputs)

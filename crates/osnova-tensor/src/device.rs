@@ -1,7 +1,7 @@
 //! Handles to devices.
 
 use crate::backend::{Backend, Capabilities, Inputs, Outputs};
-use crate::{Error, HostData, Op, Result, Shape, Tensor, decompose, infer};
+use crate::{DType, Error, HostData, Op, Result, Shape, Tensor, decompose, infer};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ptr;
@@ -36,6 +36,12 @@ impl Device {
     /// What the device can hold and do.
     pub fn capabilities(self) -> Capabilities {
         self.0.capabilities()
+    }
+
+    /// The dtype for indices and counters that are made on the device: `i64`, or `i32` or `u32` where it has no 64-bit integers.
+    pub fn index_dtype(self) -> DType {
+        let supported = self.capabilities().dtypes;
+        DType::INDICES.into_iter().find(|&dtype| supported.contains(dtype)).unwrap_or(DType::I64)
     }
 
     /// The device this one wraps.
@@ -116,7 +122,7 @@ impl Device {
     }
 
     #[inline]
-    fn supports(self, operation: &'static str, dtype: crate::DType) -> Result<()> {
+    fn supports(self, operation: &'static str, dtype: DType) -> Result<()> {
         if self.0.capabilities().dtypes.contains(dtype) {
             return Ok(());
         }

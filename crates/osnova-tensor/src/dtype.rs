@@ -16,7 +16,7 @@ pub enum DType {
     F16,
     /// 16-bit brain float (the upper half of an `f32`); sums and products accumulate in `f32`.
     BF16,
-    /// 64-bit signed integer; the type of indices.
+    /// 64-bit signed integer; what positions are given as, and the usual type of indices.
     I64,
     /// 32-bit signed integer.
     I32,
@@ -34,6 +34,8 @@ impl DType {
         [Self::F32, Self::F64, Self::F16, Self::BF16, Self::I64, Self::I32, Self::U32, Self::U8, Self::Bool];
     /// The floating-point dtypes.
     pub const FLOATS: [Self; 4] = [Self::F32, Self::F64, Self::F16, Self::BF16];
+    /// The dtypes of indices: of positions to read from or write to, and of classes.
+    pub const INDICES: [Self; 3] = [Self::I64, Self::I32, Self::U32];
 
     /// Bytes an element takes.
     #[inline]
@@ -56,6 +58,12 @@ impl DType {
     #[inline]
     pub const fn is_integer(self) -> bool {
         matches!(self, Self::I64 | Self::I32 | Self::U32 | Self::U8)
+    }
+
+    /// Whether tensors of this type serve as indices and classes: one of [`INDICES`](Self::INDICES).
+    #[inline]
+    pub const fn is_index(self) -> bool {
+        matches!(self, Self::I64 | Self::I32 | Self::U32)
     }
 
     /// The type in which reductions and products of this type accumulate: `f32` for the half types, else itself.

@@ -139,6 +139,17 @@ impl Error {
         Box::new(Self::Device { device: device.into(), problem: problem.into(), advice: advice.into() })
     }
 
+    /// A boxed [`Error::Device`] where a device has no kernel for the operation, function or activation of this name: how a backend ends
+    /// its `match` on what grows.
+    #[cold]
+    pub fn unknown(device: impl Into<String>, name: &str) -> Box<Self> {
+        Self::device(
+            device,
+            format!("it does not know the operation {name}"),
+            "Use a version of the backend that matches osnova-tensor, or another device",
+        )
+    }
+
     /// A boxed [`Error::Gradient`].
     #[cold]
     pub fn gradient(operation: &'static str, problem: impl Into<String>, advice: impl Into<String>) -> Box<Self> {

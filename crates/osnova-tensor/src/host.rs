@@ -95,6 +95,21 @@ impl HostData {
         each!(self, values => values.iter().map(|&value| value.to_f64()).collect())
     }
 
+    /// The values as `i64`, truth values as 0 and 1; `None` for floats.
+    pub fn to_i64(&self) -> Option<Vec<i64>> {
+        fn convert<T: Copy + Into<i64>>(values: &[T]) -> Option<Vec<i64>> {
+            Some(values.iter().map(|&value| value.into()).collect())
+        }
+        match self {
+            Self::I64(values) => Some(values.clone()),
+            Self::I32(values) => convert(values),
+            Self::U32(values) => convert(values),
+            Self::U8(values) => convert(values),
+            Self::Bool(values) => convert(values),
+            Self::F32(_) | Self::F64(_) | Self::F16(_) | Self::BF16(_) => None,
+        }
+    }
+
     /// Values of `dtype` from `f64`, each rounded to nearest (truncated for integers).
     pub fn from_f64(dtype: DType, values: &[f64]) -> Self {
         fn convert<T: Element>(values: &[f64]) -> HostData {

@@ -520,10 +520,15 @@ fn size_at(name: &'static str, shape: &Shape, axis: usize) -> Result<usize> {
 }
 
 fn index_dtype<D: Described>(name: &'static str, inputs: &[D], at: usize) -> Result<()> {
-    if inputs[at].dtype() == DType::I64 {
+    if inputs[at].dtype().is_index() {
         return Ok(());
     }
-    Err(Error::dtype(name, dtypes(inputs), "indices must be i64", "Convert them with `to_dtype(DType::I64)`"))
+    Err(Error::dtype(
+        name,
+        dtypes(inputs),
+        "indices must be i64, i32 or u32",
+        "Convert them with `to_dtype(DType::I64)`",
+    ))
 }
 
 fn vector<D: Described>(name: &'static str, inputs: &[D], at: usize) -> Result<()> {

@@ -4,6 +4,11 @@
 //! primitives ([`crate::decompose`]); a backend with a fast kernel claims them ([`crate::Backend::claims`]).
 //!
 //! Axes are counted from the front and checked by [`crate::infer`]; shapes below are written `[rows, columns]`.
+//!
+//! [`Op`], [`Unary`], [`Binary`], [`Activation`] and [`Optimize`] grow: a backend of another crate matches them with a last arm that is
+//! an error ([`crate::Error::unknown`]), never a default. So that this can be tested, each of the four kinds has a hidden member `Unknown`
+//! that nobody knows: inference lets it pass, no list holds it, `osnova-conformance` feeds it to every device. The other kinds are
+//! closed: a new member does not compile where it is not handled.
 
 use crate::random::{Distribution, Stream};
 use crate::{Axes, Custom, DType, Real, Scalar, Shape};
@@ -138,6 +143,7 @@ pub enum Op {
         keep_dims: bool,
     },
     /// The position (`i64`) of the largest or smallest element along `axis`, the first of equals; NaN counts as the extreme.
+    /// Refused on a device without `i64`.
     ArgReduce {
         /// Which.
         kind: ArgReduction,
@@ -158,7 +164,7 @@ pub enum Op {
     /// `[…, m, k] × […, k, n] → […, m, n]`; leading axes broadcast. Half types accumulate in `f32`.
     Matmul,
 
-    // ---- 7. By index; index tensors are `i64`, each in `0..size` ---------------------------------------------------
+    // ---- 7. By index; index tensors are `i64`, `i32` or `u32` ([`DType::is_index`]), each index in `0..size` -----------
     /// `y[i][j] = x[index[i][j]][j]` (axis 0; likewise for others): inputs `[x, index]` of one rank, `index` no longer than `x` on the other axes. Shape of `index`.
     Gather {
         /// The axis.
@@ -180,6 +186,7 @@ pub enum Op {
         axis: usize,
     },
     /// Sorted values and where they were (`i64`), along `axis`; stable; NaN last in ascending order, first in descending.
+    /// Refused on a device without `i64`.
     Sort {
         /// The axis.
         axis: usize,
@@ -232,7 +239,8 @@ pub enum Op {
         /// Applied to the result.
         activation: Activation,
     },
-    /// Softmax cross-entropy on class indices: inputs `[logits: [batch, classes], target: [batch] i64]` and `weight: [classes]` if weighted.
+    /// Softmax cross-entropy on class indices: inputs `[logits: [batch, classes], target: [batch]]`, the target an index, and `weight: [classes]`
+    /// if weighted.
     CrossEntropy(CrossEntropy),
     /// Binary cross-entropy on logits: inputs `[logits, target]` of one shape and dtype.
     BinaryCrossEntropy(BinaryCrossEntropy),
@@ -292,6 +300,9 @@ pub enum Unary {
     Relu,
     /// Logical for `bool`, bitwise for integers.
     Not,
+    /// What nobody knows: for tests that it is refused. See the top of this file.
+    #[doc(hidden)]
+    Unknown,
 }
 
 /// Functions of two tensors. `And`, `Or`, `Xor` take `bool` (logical) or integers (bitwise); the others numbers.
@@ -313,6 +324,9 @@ pub enum Binary {
     And,
     Or,
     Xor,
+    /// What nobody knows: for tests that it is refused. See the top of this file.
+    #[doc(hidden)]
+    Unknown,
 }
 
 /// Comparisons, as in IEEE: NaN is unequal to all and neither less nor greater. `bool` orders `false < true`.
@@ -366,12 +380,15 @@ pub enum Activation {
     GeluTanh,
     /// x·sigmoid(x), also called swish.
     Silu,
+    /// What nobody knows: for tests that it is refused. See the top of this file.
+    #[doc(hidden)]
+    Unknown,
 }
 
 impl Activation {
     /// Whether f′(x) can be told from f(x): then a fused layer need not keep x.
     pub fn derivative_from_output(self) -> bool {
-        matches!(self, Self::Identity | Self::Relu | Self::Sigmoid | Self::Tanh)
+        matches!(self, Self::Identity | Self::Relu | Self::Sigmoid | Self::Tanh | Self::Unknown)
     }
 }
 
@@ -397,7 +414,7 @@ pub struct CrossEntropy {
     pub reduction: ReductionKind,
     /// From 0 (none) to 1.
     pub label_smoothing: Real,
-    /// Samples with this target count nothing.
+    /// Samples with this target count nothing. A number that the target's dtype does not have occurs nowhere.
     pub ignore_index: Option<i64>,
     /// Whether there is a third input, the weight of each class.
     pub weighted: bool,
@@ -519,6 +536,9 @@ pub enum Optimize {
         /// The share of the parameters that goes, times the learning rate.
         weight_decay: Real,
     },
+    /// What nobody knows, with one scalar and no state: for tests that it is refused. See the top of this file.
+    #[doc(hidden)]
+    Unknown,
 }
 
 impl Optimize {
@@ -528,7 +548,7 @@ impl Optimize {
             Self::Sgd { .. } => 2,
             Self::Adam { .. } => 3,
             Self::Moments { .. } => 5,
-            Self::AdaGrad { .. } | Self::RmsProp { .. } | Self::Lion { .. } => 1,
+            Self::AdaGrad { .. } | Self::RmsProp { .. } | Self::Lion { .. } | Self::Unknown => 1,
         }
     }
 
@@ -540,6 +560,7 @@ impl Optimize {
             Self::Moments { .. } => 2,
             Self::AdaGrad { .. } | Self::Lion { .. } => 1,
             Self::RmsProp { centred, momentum, .. } => 1 + usize::from(*centred) + usize::from(momentum.get() != 0.0),
+            Self::Unknown => 0,
         }
     }
 }
@@ -595,6 +616,7 @@ impl Op {
             Self::Optimize(Optimize::AdaGrad { .. }) => "adagrad",
             Self::Optimize(Optimize::RmsProp { .. }) => "rmsprop",
             Self::Optimize(Optimize::Lion { .. }) => "lion",
+            Self::Optimize(Optimize::Unknown) => "unknown",
             Self::Custom(custom) => custom.name(),
         }
     }
@@ -674,6 +696,7 @@ impl Unary {
             Self::Round => "round",
             Self::Relu => "relu",
             Self::Not => "not",
+            Self::Unknown => "unknown",
         }
     }
 
@@ -683,6 +706,7 @@ impl Unary {
             Self::Neg => dtype.is_float() || matches!(dtype, DType::I64 | DType::I32),
             Self::Abs | Self::Sign | Self::Relu => dtype != DType::Bool,
             Self::Not => !dtype.is_float(),
+            Self::Unknown => true,
             _ => dtype.is_float(),
         }
     }
@@ -706,6 +730,7 @@ impl Binary {
             Self::And => "and",
             Self::Or => "or",
             Self::Xor => "xor",
+            Self::Unknown => "unknown",
         }
     }
 
@@ -713,6 +738,7 @@ impl Binary {
     pub fn accepts(self, dtype: DType) -> bool {
         match self {
             Self::And | Self::Or | Self::Xor => !dtype.is_float(),
+            Self::Unknown => true,
             _ => dtype != DType::Bool,
         }
     }
@@ -751,6 +777,7 @@ impl Activation {
             Self::Gelu => "gelu",
             Self::GeluTanh => "gelu_tanh",
             Self::Silu => "silu",
+            Self::Unknown => "unknown",
         }
     }
 }

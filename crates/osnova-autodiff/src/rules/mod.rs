@@ -6,7 +6,8 @@
 //!
 //! Tracked inputs have the output's shape in element-wise rules (the device makes broadcasting an `Expand`); constants may be smaller.
 //!
-//! An operation that has no rule here, and none in its decomposition, stops gradients: comparisons, positions, casts to integers.
+//! Gradients end where the outputs are no floats: comparisons, positions, casts to integers. Any other operation that has no rule here, and no
+//! decomposition, is refused.
 //!
 //! Rules need not care for half types: see [`half`]. A mask selects (`where_`) and does not multiply, since 0 · ∞ is NaN. Where a formula itself
 //! says 0 · ∞ it is NaN, as in PyTorch: `√x`, `ln x` and `1/√x` at 0 under a gradient of 0.
@@ -21,7 +22,7 @@ mod shape;
 pub(crate) mod tangent;
 
 use crate::node::Saved;
-use osnova_tensor::{BinaryCrossEntropy, CrossEntropy, DType, Meta, Op, Result, Shape, Tensor};
+use osnova_tensor::{BinaryCrossEntropy, CrossEntropy, DType, Error, Meta, Op, Result, Shape, Tensor};
 use smallvec::SmallVec;
 
 /// What a derivative reads: any union of the constants below.
@@ -97,7 +98,7 @@ impl Rule {
     }
 }
 
-/// The rule of an operation; `None` where gradients stop or the operation is taken apart instead.
+/// The rule of an operation; `None` where gradients [stop](stops), the operation is taken apart instead, or nothing is known of it.
 #[inline]
 pub(crate) fn rule(op: &Op) -> Option<Rule> {
     match op {
@@ -128,6 +129,21 @@ pub(crate) fn rule(op: &Op) -> Option<Rule> {
         Op::Custom(custom) => custom.operation().has_backward().then_some(Rule::Custom),
         _ => None,
     }
+}
+
+/// Whether derivatives end at an operation without a rule: none of its outputs is a float, or it is an update of parameters.
+pub(crate) fn stops(op: &Op, outputs: &[Meta]) -> bool {
+    matches!(op, Op::Optimize(_)) || !outputs.iter().any(|output| output.dtype.is_float())
+}
+
+/// An operation on floats that has no rule, which must not pass for one that nothing moves.
+#[cold]
+pub(crate) fn unknown(op: &Op) -> Box<Error> {
+    Error::gradient(
+        op.name(),
+        "its derivative is not known",
+        "Use a version of osnova-autodiff that matches osnova-tensor, or `detach` its inputs",
+    )
 }
 
 /// The operation that also makes the gradient of a loss in its forward pass.

@@ -90,7 +90,7 @@ fn unslice(g: Tensor, ranges: &[SliceRange], shape: &Shape) -> Result<Tensor> {
                 first as i64,
                 range.step.unsigned_abs() as i64,
                 range.length,
-                osnova_tensor::DType::I64,
+                device.index_dtype(),
                 device,
             )?;
             let mut whole: SmallVec<[usize; 8]> = g.dims().into();

@@ -46,7 +46,12 @@ pub(crate) enum Forward {
     Custom,
 }
 
-/// The rule of an operation; `None` where nothing moves or the operation is taken apart instead.
+/// Whether nothing moves after an operation without a rule: no output is a float, or each is a step, whose derivative is 0.
+pub(crate) fn stops(op: &Op, outputs: &[Meta]) -> bool {
+    matches!(op, Op::Unary(Unary::Sign | Unary::Floor | Unary::Ceil | Unary::Round)) || super::stops(op, outputs)
+}
+
+/// The rule of an operation; `None` where nothing moves ([`stops`]), the operation is taken apart instead, or nothing is known of it.
 pub(crate) fn rule(op: &Op) -> Option<Forward> {
     Some(match op {
         // Steps: 0 wherever there is a derivative

@@ -4,7 +4,7 @@ use super::{each_batch, evaluated};
 use crate::GenerativeModel;
 use crate::task::classes;
 use osnova_data::DataLoader;
-use osnova_tensor::{DType, Tensor};
+use osnova_tensor::Tensor;
 use osnova_train::Result;
 
 /// The codes of samples, with their classes where the data have some.
@@ -27,7 +27,9 @@ pub fn encode_all<M: GenerativeModel + Clone>(model: &M, loader: &mut DataLoader
     each_batch(OPERATION, loader, device, |batch| {
         codes.push(model.encode(&batch.features, classes(&model, batch)?)?);
         match (&mut labels, &batch.targets) {
-            (Some(labels), Some(targets)) if targets.dtype() == DType::I64 => labels.extend(targets.to_vec::<i64>()?),
+            (Some(labels), Some(targets)) if targets.dtype().is_index() => {
+                labels.extend(targets.to_host()?.to_i64().unwrap_or_default());
+            }
             _ => labels = None,
         }
         Ok(())

@@ -142,7 +142,7 @@ impl VariationalAutoencoder {
             Error::argument(
                 "variational_autoencoder",
                 "the model is conditional, and no classes are given",
-                "Give the class of each sample, i64 of shape [batch]",
+                "Give the class of each sample, indices of shape [batch]",
             )
         })?;
         if classes.dims() != [input.dims().first().copied().unwrap_or_default()] {
@@ -150,7 +150,7 @@ impl VariationalAutoencoder {
                 "variational_autoencoder",
                 [*input.shape(), *classes.shape()],
                 "there should be one class for each sample",
-                "Give the classes as i64 of shape [batch]",
+                "Give the classes as indices of shape [batch]",
             ));
         }
         // Rows of the identity: unlike `one_hot`, this refuses a class that there is none of.

@@ -14,7 +14,7 @@ use osnova_tensor::{
 /// PyTorch. In evaluation it uses the running ones, so that a sample's output does not depend on its neighbours.
 ///
 /// Parameters: `weight` (ones) and `bias` (zeros), `[channels]`. Buffers: `running_mean` (zeros) and `running_var` (ones),
-/// `[channels]`, and `num_batches_tracked` (`i64`): PyTorch's state dicts load as they are.
+/// `[channels]`, and `num_batches_tracked` (`i64`, or what the device [counts](Device::index_dtype) with): PyTorch's state dicts load as they are.
 ///
 /// ```
 /// use osnova_cpu::CpuDevice;
@@ -369,7 +369,9 @@ impl BatchNormOptions {
             bias: parameter(0.0)?,
             running_mean: buffer(0.0)?,
             running_var: buffer(1.0)?,
-            num_batches_tracked: track.then(|| Tensor::zeros((), DType::I64, device).map(Buffer::new)).transpose()?,
+            num_batches_tracked: track
+                .then(|| Tensor::zeros((), device.index_dtype(), device).map(Buffer::new))
+                .transpose()?,
             channels: self.channels,
             epsilon: self.epsilon,
             momentum: self.momentum,

@@ -3,7 +3,7 @@
 use crate::{Forward, Initializer, Module, Param};
 use osnova_tensor::{DType, Device, Generator, Result, Shape, Tensor};
 
-/// A learned vector for each of a number of entries: indices (`i64`) of any shape to `[…, size]`.
+/// A learned vector for each of a number of entries: indices (`i64`, `i32` or `u32`) of any shape to `[…, size]`.
 ///
 /// Parameter: `weight` `[entries, size]`, standard normal at first.
 #[derive(Module, Clone, Debug)]

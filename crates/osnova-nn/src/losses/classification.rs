@@ -1,10 +1,10 @@
 //! Losses between probabilities, or logits, and classes.
 
-use super::{Loss, alike, floats, reduce};
+use super::{Loss, alike, classes, floats, reduce};
 use crate::functions::softplus;
 use osnova_tensor::{
-    BinaryCrossEntropy, CrossEntropy, Custom, CustomOp, DType, Error, Inputs, Meta, Metas, Outputs, Real,
-    ReductionKind, Result, Tensor,
+    BinaryCrossEntropy, CrossEntropy, Custom, CustomOp, Error, Inputs, Meta, Metas, Outputs, Real, ReductionKind,
+    Result, Scalar, Tensor,
 };
 use std::sync::LazyLock;
 
@@ -25,7 +25,7 @@ pub fn binary_cross_entropy_with_logits(logits: &Tensor, target: &Tensor) -> Res
     BceWithLogitsLoss::default().forward(logits, target)
 }
 
-/// The mean softmax cross-entropy of logits `[batch, classes, …]` and targets: class indices `[batch, …]` (`i64`), or
+/// The mean softmax cross-entropy of logits `[batch, classes, …]` and targets: class indices `[batch, …]` (`i64`, `i32` or `u32`), or
 /// probabilities of the logits' shape.
 ///
 /// # Errors
@@ -138,7 +138,7 @@ impl Loss for BceWithLogitsLoss {
     }
 }
 
-/// Softmax cross-entropy of logits `[batch, classes, …]` and targets: class indices `[batch, …]` (`i64`), or probabilities
+/// Softmax cross-entropy of logits `[batch, classes, …]` and targets: class indices `[batch, …]` (`i64`, `i32` or `u32`), or probabilities
 /// of the logits' shape (one-hot rows, say).
 ///
 /// With a weight for each class, the mean over class indices is the weighted one, as in PyTorch. PyTorch ignores targets
@@ -211,7 +211,9 @@ impl Loss for NllLoss {
     fn forward(&self, log_probabilities: &Tensor, target: &Tensor) -> Result<Tensor> {
         let rows = Rows::new("negative_log_likelihood", log_probabilities, target)?;
         let Rows { values, target, .. } = &rows;
-        let counted = self.ignore_index.map(|ignored| target.not_equal(ignored)).transpose()?;
+        // A number that the target's dtype does not have occurs nowhere.
+        let ignored = self.ignore_index.filter(|&ignored| Scalar::from(ignored).fits(target.dtype()));
+        let counted = ignored.map(|ignored| target.not_equal(ignored)).transpose()?;
         let target = match &counted {
             Some(counted) => counted.where_(target, 0)?,
             None => target.clone(),
@@ -248,14 +250,7 @@ struct Rows {
 impl Rows {
     fn new(name: &'static str, values: &Tensor, target: &Tensor) -> Result<Self> {
         floats(name, values.dtype())?;
-        if target.dtype() != DType::I64 {
-            return Err(Error::dtype(
-                name,
-                [target.dtype()],
-                "classes are i64",
-                "Convert class indices with `to_dtype(DType::I64)`",
-            ));
-        }
+        classes(name, target.dtype())?;
         let fits = values.rank() >= 2
             && target.rank() + 1 == values.rank()
             && target.dims()[0] == values.dims()[0]

@@ -1,7 +1,7 @@
 //! Losses that ask for a distance: between scores, or between embeddings.
 
-use super::{Loss, alike, floats, reduce};
-use osnova_tensor::{DType, Error, ReductionKind, Result, Tensor};
+use super::{Loss, alike, classes, floats, reduce};
+use osnova_tensor::{Error, ReductionKind, Result, Tensor};
 
 /// The mean of max(0, 1 − y·x) for scores and targets ±1.
 ///
@@ -58,7 +58,7 @@ impl Loss for HingeLoss {
     }
 }
 
-/// Σ_{c≠y} max(0, margin − x_y + x_c)^p / C for scores `[batch, classes]` and class indices `[batch]` (`i64`): the true class is
+/// Σ_{c≠y} max(0, margin − x_y + x_c)^p / C for scores `[batch, classes]` and class indices `[batch]` (`i64`, `i32` or `u32`): the true class is
 /// to stand above each other by the margin. Crammer & Singer 2001, summed over the classes as in Weston & Watkins 1999.
 #[derive(Clone, Debug)]
 pub struct MultiMarginLoss {
@@ -81,10 +81,7 @@ impl Default for MultiMarginLoss {
 impl Loss for MultiMarginLoss {
     fn forward(&self, scores: &Tensor, target: &Tensor) -> Result<Tensor> {
         floats("multi_margin", scores.dtype())?;
-        if target.dtype() != DType::I64 {
-            let advice = "Convert class indices with `to_dtype(DType::I64)`";
-            return Err(Error::dtype("multi_margin", [target.dtype()], "classes are i64", advice));
-        }
+        classes("multi_margin", target.dtype())?;
         if scores.rank() != 2 || target.dims() != &scores.dims()[..1] {
             return Err(Error::shape(
                 "multi_margin",
@@ -93,14 +90,14 @@ impl Loss for MultiMarginLoss {
                 "Give a score for each class along axis 1, and one class index for each sample",
             ));
         }
-        let classes = scores.dims()[1];
+        let count = scores.dims()[1];
         let index = target.unsqueeze(1)?;
         let mut distances = ((scores - scores.gather(1, &index)?)? + self.margin)?.relu()?;
         if self.squared {
             distances = distances.square()?;
         }
-        let others = (1.0 - target.one_hot(classes, scores.dtype())?)?;
-        let mut values = ((distances * others)?.sum(1, false)? / classes as f64)?;
+        let others = (1.0 - target.one_hot(count, scores.dtype())?)?;
+        let mut values = ((distances * others)?.sum(1, false)? / count as f64)?;
         if let Some(weight) = &self.weight {
             values = (values * weight.index_select(0, target)?)?;
         }

@@ -74,6 +74,14 @@ fn alike(name: &'static str, prediction: &Tensor, target: &Tensor) -> Result<()>
     floats(name, prediction.dtype())
 }
 
+/// Refuses targets that are no class indices.
+fn classes(name: &'static str, dtype: DType) -> Result<()> {
+    if dtype.is_index() {
+        return Ok(());
+    }
+    Err(Error::dtype(name, [dtype], "classes are i64, i32 or u32", "Convert class indices with `to_dtype(DType::I64)`"))
+}
+
 fn floats(name: &'static str, dtype: DType) -> Result<()> {
     if dtype.is_float() {
         return Ok(());

@@ -1,5 +1,6 @@
 //! Making tensors.
 
+use super::indexing::counted;
 use super::only;
 use crate::random::{Distribution, Stream};
 use crate::{
@@ -203,7 +204,7 @@ impl Tensor {
     /// # Errors
     /// A shape that does not fit in memory.
     pub fn eye(size: usize, dtype: DType, device: Device) -> Result<Self> {
-        let index = Self::arange_of(0, 1, size, DType::I64, device)?;
+        let index = counted("eye", size, device.index_dtype(), device)?.to_device(device)?;
         index.one_hot(size, dtype)
     }
 

@@ -105,7 +105,7 @@ impl Tensor {
         run(&op, std::iter::once(self).chain(weight).chain(bias).cloned().collect())
     }
 
-    /// Mean softmax cross-entropy of logits `[batch, classes]` and class indices `[batch]` (`i64`).
+    /// Mean softmax cross-entropy of logits `[batch, classes]` and class indices `[batch]` (`i64`, `i32` or `u32`).
     ///
     /// # Errors
     /// Shapes or dtypes that do not fit, a class out of range.

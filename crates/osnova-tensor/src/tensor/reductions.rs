@@ -79,7 +79,7 @@ impl Tensor {
     /// The position of the largest element along `axis` (`i64`), the first of equals.
     ///
     /// # Errors
-    /// An axis out of range or empty.
+    /// An axis out of range or empty; a device without `i64`.
     pub fn argmax(&self, axis: isize, keep_dims: bool) -> Result<Self> {
         let axis = resolve_axis("argmax", axis, self.rank())?;
         run(&Op::ArgReduce { kind: ArgReduction::Max, axis, keep_dims }, smallvec![self.clone()])
@@ -88,7 +88,7 @@ impl Tensor {
     /// The position of the smallest element along `axis` (`i64`), the first of equals.
     ///
     /// # Errors
-    /// An axis out of range or empty.
+    /// An axis out of range or empty; a device without `i64`.
     pub fn argmin(&self, axis: isize, keep_dims: bool) -> Result<Self> {
         let axis = resolve_axis("argmin", axis, self.rank())?;
         run(&Op::ArgReduce { kind: ArgReduction::Min, axis, keep_dims }, smallvec![self.clone()])
@@ -106,7 +106,7 @@ impl Tensor {
     /// The elements in order along `axis`, and where they were (`i64`). Stable; NaN counts as the largest.
     ///
     /// # Errors
-    /// An axis out of range.
+    /// An axis out of range; a device without `i64`.
     pub fn sort(&self, axis: isize, descending: bool) -> Result<(Self, Self)> {
         let axis = resolve_axis("sort", axis, self.rank())?;
         let mut outputs = dispatch(&Op::Sort { axis, descending }, smallvec![self.clone()])?.into_iter();
@@ -123,7 +123,7 @@ impl Tensor {
     /// The `count` largest (or smallest) elements along `axis` in order, and where they were (`i64`).
     ///
     /// # Errors
-    /// An axis out of range, more elements than it has.
+    /// An axis out of range, more elements than it has; a device without `i64`.
     pub fn topk(&self, count: usize, axis: isize, largest: bool) -> Result<(Self, Self)> {
         let size = self.size(axis)?;
         if count > size {

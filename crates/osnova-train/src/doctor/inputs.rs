@@ -3,7 +3,6 @@
 use super::diagnosis::{Disease, Finding, Place, Severity};
 use crate::Result;
 use osnova_data::TensorBatch;
-use osnova_tensor::DType;
 use serde::{Deserialize, Serialize};
 
 /// The root mean square of all features above which they are too large. Standardised features have 1, pixels from 0 to 1
@@ -58,7 +57,7 @@ impl Inputs {
         }
         if let Some(targets) = &batch.targets {
             let values = targets.narrow(0, 0, rows)?.to_host()?.to_f64();
-            let labels = if targets.dtype() == DType::I64 {
+            let labels = if targets.dtype().is_index() {
                 Labels::Classes(values.into_iter().map(|value| value as i64).collect())
             } else {
                 let columns = values.len() / rows;
