@@ -22,14 +22,6 @@ impl Cpu {
     pub(crate) fn new(parallel: &'static Parallel, name: String) -> Self {
         Self { parallel, name }
     }
-
-    fn missing(&self, op: &Op) -> Box<Error> {
-        Error::device(
-            &self.name,
-            format!("there is no kernel for {}", op.name()),
-            "Use a version of osnova-cpu that matches osnova-tensor",
-        )
-    }
 }
 
 impl Backend for Cpu {
@@ -45,9 +37,11 @@ impl Backend for Cpu {
         let Some(first) = inputs.first() else { return false };
         let single = matches!(first.dtype(), DType::F32 | DType::F64);
         match op {
-            Op::Activate(_) | Op::ActivationGradient(_) => true,
+            Op::Activate(kind) => elementwise::knows(*kind),
+            Op::ActivationGradient(kind) => elementwise::knows_gradient(*kind),
             Op::Softmax { axis } | Op::LogSoftmax { axis } => single && axis + 1 == first.rank(),
-            Op::CrossEntropy(_) | Op::BinaryCrossEntropy(_) | Op::LayerNorm(_) | Op::Linear { .. } => single,
+            Op::CrossEntropy(_) | Op::BinaryCrossEntropy(_) | Op::LayerNorm(_) => single,
+            Op::Linear { activation, .. } => single && elementwise::knows(*activation),
             Op::Mean { .. } => single,
             // The parameters may differ in dtype from one another; the kernel takes them as one.
             Op::Optimize(kind) => {
@@ -103,7 +97,8 @@ impl Cpu {
         // An optimizer of no parameters has no output.
         let Some(meta) = outputs.first() else { return Ok(Outputs::new()) };
         // Inference has counted the inputs; the last one comes off first.
-        let last = |inputs: &mut Inputs| inputs.pop().ok_or_else(|| self.missing(op));
+        let missing = || Failure::Unknown(op.name());
+        let last = |inputs: &mut Inputs| inputs.pop().ok_or_else(missing);
         let output = match op {
             Op::Full { value, .. } => create::full(device, *value, meta)?,
             Op::Arange { start, step, .. } => create::arange(device, *start, *step, meta)?,
@@ -114,7 +109,7 @@ impl Cpu {
                     Some(layout) => layout,
                     None => {
                         input = movement::made_contiguous(parallel, device, input)?;
-                        view_layout(op, input.layout()).ok_or_else(|| self.missing(op))?
+                        view_layout(op, input.layout()).ok_or_else(missing)?
                     }
                 };
                 view(&input, layout)
@@ -152,11 +147,9 @@ impl Cpu {
             Op::Mean { axes, .. } => reduce::mean(parallel, device, &inputs[0], axes, meta)?,
             Op::Softmax { .. } | Op::LogSoftmax { .. } => {
                 let logarithm = matches!(op, Op::LogSoftmax { .. });
-                softmax::softmax(parallel, device, last(&mut inputs)?, logarithm, meta)?
-                    .ok_or_else(|| self.missing(op))?
+                softmax::softmax(parallel, device, last(&mut inputs)?, logarithm, meta)?.ok_or_else(missing)?
             }
-            Op::Activate(kind) => elementwise::activate(parallel, device, *kind, last(&mut inputs)?, meta)?
-                .ok_or_else(|| self.missing(op))?,
+            Op::Activate(kind) => elementwise::activate(parallel, device, *kind, last(&mut inputs)?, meta)?,
             Op::ActivationGradient(kind) => {
                 let output = last(&mut inputs)?;
                 elementwise::activation_gradient(parallel, device, *kind, last(&mut inputs)?, &output, meta)?
@@ -166,13 +159,14 @@ impl Cpu {
                 return losses::cross_entropy(parallel, device, attributes, &inputs, outputs);
             }
             Op::BinaryCrossEntropy(attributes) => {
-                return Ok(losses::binary_cross_entropy(parallel, device, attributes, &inputs, outputs)?);
+                return losses::binary_cross_entropy(parallel, device, attributes, &inputs, outputs);
             }
             Op::LayerNorm(attributes) => normalise::layer_norm(parallel, device, attributes, &inputs, meta)?,
             Op::Optimize(attributes) => {
-                return Ok(optimize::optimize(parallel, device, attributes, inputs)?.ok_or_else(|| self.missing(op))?);
+                return optimize::optimize(parallel, device, attributes, inputs)?.ok_or_else(missing);
             }
-            _ => return Err(self.missing(op).into()),
+            // A composite that is not claimed, or an operation that is newer than this crate.
+            _ => return Err(missing()),
         };
         Ok(smallvec![output])
     }

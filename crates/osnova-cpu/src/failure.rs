@@ -10,6 +10,8 @@ pub(crate) enum Failure {
     Memory(OutOfMemory),
     /// What only a look at the values shows: an index out of range.
     Input(Box<Error>),
+    /// The function or activation of this name has no kernel here: it is newer than this crate.
+    Unknown(&'static str),
 }
 
 impl From<OutOfMemory> for Failure {
@@ -31,6 +33,7 @@ impl Failure {
         let refused = match self {
             Self::Memory(refused) => refused,
             Self::Input(error) => return error,
+            Self::Unknown(name) => return Error::unknown(device, name),
         };
         let size = Size(refused.bytes);
         let takes_so_much = |meta: &&Meta| meta.shape.count().checked_mul(meta.dtype.size()) == Some(refused.bytes);

@@ -217,6 +217,27 @@ macro_rules! with_native {
     };
 }
 
+/// Runs `$body` with `$T` standing for the Rust type of an index dtype.
+macro_rules! with_index {
+    ($dtype:expr, $T:ident => $body:expr) => {
+        match $dtype {
+            osnova_tensor::DType::I32 => {
+                type $T = i32;
+                $body
+            }
+            osnova_tensor::DType::U32 => {
+                type $T = u32;
+                $body
+            }
+            // Inference lets no other dtype through.
+            _ => {
+                type $T = i64;
+                $body
+            }
+        }
+    };
+}
+
 /// Runs `$body` with `$T` for an unsigned integer as wide as an element: for kernels that move elements without reading them.
 macro_rules! with_width {
     ($dtype:expr, $T:ident => $body:expr) => {
@@ -241,4 +262,4 @@ macro_rules! with_width {
     };
 }
 
-pub(crate) use {with_native, with_width};
+pub(crate) use {with_index, with_native, with_width};

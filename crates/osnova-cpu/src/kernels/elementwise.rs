@@ -2,6 +2,7 @@
 
 use super::movement;
 use super::tiles::{CHUNK, Kernel, Source, Stored, map, map_to};
+use crate::failure::Failure;
 use crate::memory::OutOfMemory;
 use crate::native::{Native, Number, Truth, with_native};
 use crate::parallel::Parallel;
@@ -17,8 +18,8 @@ type Map2<C> = fn(&[C], &[C], &mut [C]);
 
 /// What a computed type offers to unary operations.
 pub(crate) trait UnaryKernels: Number {
-    /// The kernel of an operation and its rough cost in nanoseconds an element.
-    fn unary(kind: Unary) -> (Map1<Self>, f64);
+    /// The kernel of a function and its rough cost in nanoseconds an element; nothing where there is none.
+    fn unary(kind: Unary) -> Option<(Map1<Self>, f64)>;
 }
 
 simd_dispatch! {
@@ -39,16 +40,16 @@ simd_dispatch! {
 macro_rules! integer_kernels {
     ($($type:ty),*) => {$(
         impl UnaryKernels for $type {
-            fn unary(kind: Unary) -> (Map1<Self>, f64) {
+            fn unary(kind: Unary) -> Option<(Map1<Self>, f64)> {
                 let kernel: Map1<Self> = match kind {
                     Unary::Neg => |input, out| each(input, out, Number::neg),
                     Unary::Abs => |input, out| each(input, out, Number::abs),
                     Unary::Sign => |input, out| each(input, out, Number::sign),
                     Unary::Relu => |input, out| each(input, out, |x| Number::max(x, 0)),
-                    // Inference lets no other function of integers through.
-                    _ => |input, out| each(input, out, |x: $type| !x),
+                    Unary::Not => |input, out| each(input, out, |x: $type| !x),
+                    _ => return None,
                 };
-                (kernel, 0.3)
+                Some((kernel, 0.3))
             }
         }
     )*};
@@ -58,8 +59,8 @@ integer_kernels!(i64, i32, u32, u8);
 macro_rules! float_kernels {
     ($($type:ident),*) => {$(
         impl UnaryKernels for $type {
-            fn unary(kind: Unary) -> (Map1<Self>, f64) {
-                match kind {
+            fn unary(kind: Unary) -> Option<(Map1<Self>, f64)> {
+                let found: (Map1<Self>, f64) = match kind {
                     Unary::Neg => (|input, out| each(input, out, |x: $type| -x), 0.2),
                     Unary::Abs => (|input, out| each(input, out, $type::abs), 0.2),
                     Unary::Sign => (|input, out| each(input, out, Number::sign), 0.3),
@@ -79,9 +80,9 @@ macro_rules! float_kernels {
                     Unary::Tanh => (vector::tanh::<$type>, 0.8),
                     Unary::Sigmoid => (vector::sigmoid::<$type>, 0.8),
                     Unary::Erf => (vector::erf::<$type>, 1.2),
-                    // `not` of floats does not pass inference; new functions are added here.
-                    _ => (|input, out| out.copy_from_slice(input), 0.2),
-                }
+                    _ => return None,
+                };
+                Some(found)
             }
         }
     )*};
@@ -117,57 +118,76 @@ pub(crate) fn unary(
     kind: Unary,
     input: Tensor,
     meta: &Meta,
-) -> Result<Tensor, OutOfMemory> {
+) -> Result<Tensor, Failure> {
     if meta.dtype == DType::Bool {
-        return apply::<Truth>(parallel, device, input, meta, 0.1, &|[input], out| each(input, out, |x| x ^ 1));
+        return match kind {
+            Unary::Not => {
+                Ok(apply::<Truth>(parallel, device, input, meta, 0.1, &|[input], out| each(input, out, |x| x ^ 1))?)
+            }
+            _ => Err(Failure::Unknown(kind.name())),
+        };
     }
     with_native!(meta.dtype, T => {
-        let (kernel, cost) = <<T as Stored>::Compute as UnaryKernels>::unary(kind);
-        apply::<T>(parallel, device, input, meta, cost, &|[input], out| kernel(input, out))
+        let known = <<T as Stored>::Compute as UnaryKernels>::unary(kind);
+        let (kernel, cost) = known.ok_or(Failure::Unknown(kind.name()))?;
+        Ok(apply::<T>(parallel, device, input, meta, cost, &|[input], out| kernel(input, out))?)
     })
 }
 
-/// An activation function of floats; `None` for a dtype or activation without a kernel.
+/// The kernel of an activation function and its rough cost in nanoseconds an element; nothing where there is none, or nothing to do.
+pub(crate) fn activation<C: VectorMath + UnaryKernels>(kind: Activation) -> Option<(Map1<C>, f64)> {
+    match kind {
+        Activation::Relu => C::unary(Unary::Relu),
+        Activation::Sigmoid => C::unary(Unary::Sigmoid),
+        Activation::Tanh => C::unary(Unary::Tanh),
+        Activation::Gelu => Some((vector::gelu, 1.4)),
+        Activation::GeluTanh => Some((vector::gelu_tanh, 1.0)),
+        Activation::Silu => Some((vector::silu, 0.9)),
+        _ => None,
+    }
+}
+
+/// Whether an activation has a kernel.
+pub(crate) fn knows(kind: Activation) -> bool {
+    kind == Activation::Identity || activation::<f32>(kind).is_some()
+}
+
+/// An activation function of floats.
 pub(crate) fn activate(
     parallel: &Parallel,
     device: Device,
     kind: Activation,
     input: Tensor,
     meta: &Meta,
-) -> Result<Option<Tensor>, OutOfMemory> {
+) -> Result<Tensor, Failure> {
     fn typed<S: Stored>(
         parallel: &Parallel,
         device: Device,
         kind: Activation,
         input: Tensor,
         meta: &Meta,
-    ) -> Result<Option<Tensor>, OutOfMemory>
+    ) -> Result<Tensor, Failure>
     where
         S::Compute: VectorMath + UnaryKernels,
     {
-        let (kernel, cost): (Map1<S::Compute>, f64) = match kind {
-            Activation::Identity => return Ok(Some(input)),
-            Activation::Relu => S::Compute::unary(Unary::Relu),
-            Activation::Sigmoid => S::Compute::unary(Unary::Sigmoid),
-            Activation::Tanh => S::Compute::unary(Unary::Tanh),
-            Activation::Gelu => (vector::gelu, 1.4),
-            Activation::GeluTanh => (vector::gelu_tanh, 1.0),
-            Activation::Silu => (vector::silu, 0.9),
-            _ => return Ok(None),
-        };
-        apply::<S>(parallel, device, input, meta, cost, &|[input], out| kernel(input, out)).map(Some)
+        if kind == Activation::Identity {
+            return Ok(input);
+        }
+        let (kernel, cost) = activation::<S::Compute>(kind).ok_or(Failure::Unknown(kind.name()))?;
+        Ok(apply::<S>(parallel, device, input, meta, cost, &|[input], out| kernel(input, out))?)
     }
     match meta.dtype {
         DType::F32 => typed::<f32>(parallel, device, kind, input, meta),
         DType::F64 => typed::<f64>(parallel, device, kind, input, meta),
         DType::F16 => typed::<f16>(parallel, device, kind, input, meta),
         DType::BF16 => typed::<bf16>(parallel, device, kind, input, meta),
-        _ => Ok(None),
+        _ => Err(Failure::Unknown(kind.name())),
     }
 }
 
-fn binary_kernel<C: Number + Bits>(kind: Binary) -> (Map2<C>, f64) {
-    match kind {
+/// The kernel of a function and its rough cost in nanoseconds an element; nothing where there is none.
+fn binary_kernel<C: Number + Bits>(kind: Binary) -> Option<(Map2<C>, f64)> {
+    let found: (Map2<C>, f64) = match kind {
         Binary::Add => (|x, y, out| each_pair(x, y, out, C::add), 0.25),
         Binary::Sub => (|x, y, out| each_pair(x, y, out, C::sub), 0.25),
         Binary::Mul => (|x, y, out| each_pair(x, y, out, C::mul), 0.25),
@@ -177,8 +197,10 @@ fn binary_kernel<C: Number + Bits>(kind: Binary) -> (Map2<C>, f64) {
         Binary::Max => (|x, y, out| each_pair(x, y, out, C::max), 0.3),
         Binary::And => (|x, y, out| each_pair(x, y, out, C::and), 0.25),
         Binary::Or => (|x, y, out| each_pair(x, y, out, C::or), 0.25),
-        _ => (|x, y, out| each_pair(x, y, out, C::xor), 0.25),
-    }
+        Binary::Xor => (|x, y, out| each_pair(x, y, out, C::xor), 0.25),
+        _ => return None,
+    };
+    Some(found)
 }
 
 /// Bitwise operations; inference keeps floats away from them.
@@ -227,13 +249,14 @@ pub(crate) fn binary(
     mut left: Tensor,
     mut right: Tensor,
     meta: &Meta,
-) -> Result<Tensor, OutOfMemory> {
+) -> Result<Tensor, Failure> {
     with_native!(meta.dtype, T => {
         // The gradient that arrives at a loss is a single 1: multiplying by it is free.
         if kind == Binary::Mul && *left.shape() == meta.shape && is_one::<T>(&right) {
             return Ok(left);
         }
-        let (kernel, cost) = binary_kernel::<<T as Stored>::Compute>(kind);
+        let known = binary_kernel::<<T as Stored>::Compute>(kind);
+        let (kernel, cost) = known.ok_or(Failure::Unknown(kind.name()))?;
         let f = |[left, right]: [&[_]; 2], out: &mut [_]| kernel(left, right, out);
         let mut slots = (None, None);
         if reusable::<T>(&mut left, meta) {
@@ -252,8 +275,24 @@ pub(crate) fn binary(
         }
         let layouts = (repeated(&left, meta, &mut slots.0), repeated(&right, meta, &mut slots.1));
         let sources = [Source::of(&left, layouts.0), Source::of(&right, layouts.1)];
-        create::<T>(device, meta, |out| map(parallel, sources, out, cost, &f))
+        Ok(create::<T>(device, meta, |out| map(parallel, sources, out, cost, &f))?)
     })
+}
+
+/// The kernel of `gradient · f′`; nothing where there is none, or nothing to do.
+fn gradient_kernel<C: Number>(kind: Activation) -> Option<Map2<C>> {
+    let kernel: Map2<C> = match kind {
+        Activation::Relu => |g, y, out| each_pair(g, y, out, |g: C, y: C| if y > C::ZERO { g } else { C::ZERO }),
+        Activation::Sigmoid => |g, y, out| each_pair(g, y, out, |g: C, y: C| g.mul(y.mul(C::ONE.sub(y)))),
+        Activation::Tanh => |g, y, out| each_pair(g, y, out, |g: C, y: C| g.mul(C::ONE.sub(y.mul(y)))),
+        _ => return None,
+    };
+    Some(kernel)
+}
+
+/// Whether the gradient of an activation has a kernel.
+pub(crate) fn knows_gradient(kind: Activation) -> bool {
+    kind == Activation::Identity || gradient_kernel::<f32>(kind).is_some()
 }
 
 /// `gradient · f′`, told from the activation's output.
@@ -264,15 +303,13 @@ pub(crate) fn activation_gradient(
     mut gradient: Tensor,
     output: &Tensor,
     meta: &Meta,
-) -> Result<Tensor, OutOfMemory> {
+) -> Result<Tensor, Failure> {
+    if kind == Activation::Identity {
+        return Ok(gradient);
+    }
     with_native!(meta.dtype, T => {
         type C = <T as Stored>::Compute;
-        let kernel: Map2<C> = match kind {
-            Activation::Relu => |g, y, out| each_pair(g, y, out, |g: C, y: C| if y > C::ZERO { g } else { C::ZERO }),
-            Activation::Sigmoid => |g, y, out| each_pair(g, y, out, |g: C, y: C| g.mul(y.mul(C::ONE.sub(y)))),
-            Activation::Tanh => |g, y, out| each_pair(g, y, out, |g: C, y: C| g.mul(C::ONE.sub(y.mul(y)))),
-            _ => return Ok(gradient),
-        };
+        let kernel = gradient_kernel::<C>(kind).ok_or(Failure::Unknown(kind.name()))?;
         let f = |[gradient, output]: [&[_]; 2], out: &mut [_]| kernel(gradient, output, out);
         if reusable::<T>(&mut gradient, meta) {
             if let Some(out) = writable::<T>(&mut gradient) {
@@ -281,7 +318,7 @@ pub(crate) fn activation_gradient(
             return Ok(gradient);
         }
         let sources = [Source::of(&gradient, gradient.layout()), Source::of(output, output.layout())];
-        create::<T>(device, meta, |out| map(parallel, sources, out, 0.3, &f))
+        Ok(create::<T>(device, meta, |out| map(parallel, sources, out, 0.3, &f))?)
     })
 }
 

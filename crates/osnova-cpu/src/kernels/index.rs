@@ -5,7 +5,7 @@ use super::reduce::for_lanes;
 use super::tiles::Walk;
 use crate::failure::Failure;
 use crate::memory::{Buffer, OutOfMemory, vec_for};
-use crate::native::{Native, Number, with_native, with_width};
+use crate::native::{Native, Number, with_index, with_native, with_width};
 use crate::parallel::Parallel;
 use crate::storage::{contiguous, create, elements, of_buffer, writable};
 use half::{bf16, f16};
@@ -14,12 +14,21 @@ use std::cmp::Ordering;
 
 /// The values of an index tensor, each checked against the size of the axis it points into.
 fn checked(operation: &'static str, index: &Tensor, axis: usize, size: usize) -> Result<Vec<usize>, Failure> {
-    let source = elements::<i64>(index);
+    with_index!(index.dtype(), I => checked_of::<I>(operation, index, axis, size))
+}
+
+fn checked_of<I: Native>(
+    operation: &'static str,
+    index: &Tensor,
+    axis: usize,
+    size: usize,
+) -> Result<Vec<usize>, Failure> {
+    let source = elements::<I>(index);
     let mut values = vec_for(index.count())?;
     let mut outside = None;
     Walk::new(index.layout()).runs(0, index.count(), |position, count, stride| {
         for step in 0..count as isize {
-            let value = source[(position as isize + step * stride) as usize];
+            let value = source[(position as isize + step * stride) as usize].to_i64();
             if !(0..size as i64).contains(&value) {
                 outside.get_or_insert(value);
             }

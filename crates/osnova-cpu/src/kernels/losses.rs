@@ -6,6 +6,7 @@ use super::reduce;
 use super::softmax::{exponentials, largest, ln, scale, sum_of_exponentials};
 use crate::failure::Failure;
 use crate::memory::{Buffer, OutOfMemory};
+use crate::native::{Native, with_index};
 use crate::parallel::Parallel;
 use crate::simd_dispatch;
 use crate::storage::{contiguous, create};
@@ -59,9 +60,9 @@ fn weighted<T: Float>(factor: T, value: T) -> T {
 }
 
 /// What each sample's loss and gradient need to know.
-struct Rows<'a, T> {
+struct Rows<'a, T, I> {
     logits: &'a [T],
-    target: &'a [i64],
+    target: &'a [I],
     weight: Option<&'a [T]>,
     weight_sum: T,
     smoothing: T,
@@ -71,11 +72,11 @@ struct Rows<'a, T> {
     classes: usize,
 }
 
-impl<T: Float> Rows<'_, T> {
+impl<T: Float, I: Native> Rows<'_, T, I> {
     /// The loss of one sample before division, and its gradient where `out` is given.
     fn row(&self, sample: usize, out: Option<&mut [T]>) -> T {
         let row = &self.logits[sample * self.classes..][..self.classes];
-        let label = self.target[sample];
+        let label = self.target[sample].to_i64();
         if Some(label) == self.ignored {
             if let Some(out) = out {
                 out.fill(T::ZERO);
@@ -125,13 +126,14 @@ pub(crate) fn cross_entropy(
     inputs: &[Tensor],
     metas: &[Meta],
 ) -> Result<Outputs, Failure> {
-    match inputs[0].dtype() {
-        DType::F64 => cross_entropy_of::<f64>(parallel, device, attributes, inputs, metas),
-        _ => cross_entropy_of::<f32>(parallel, device, attributes, inputs, metas),
-    }
+    with_index!(inputs[1].dtype(), I => match inputs[0].dtype() {
+        DType::F32 => cross_entropy_of::<f32, I>(parallel, device, attributes, inputs, metas),
+        DType::F64 => cross_entropy_of::<f64, I>(parallel, device, attributes, inputs, metas),
+        _ => Err(Failure::Unknown("cross_entropy")),
+    })
 }
 
-fn cross_entropy_of<T: Float>(
+fn cross_entropy_of<T: Float, I: Native>(
     parallel: &Parallel,
     device: Device,
     attributes: &CrossEntropy,
@@ -141,9 +143,10 @@ fn cross_entropy_of<T: Float>(
     let whole = inputs.iter().map(|input| made_contiguous(parallel, device, input.clone()));
     let whole: Vec<Tensor> = whole.collect::<Result<_, _>>()?;
     let (samples, classes) = (inputs[0].dims()[0], inputs[0].dims()[1]);
-    let target = contiguous::<i64>(&whole[1]).unwrap_or(&[]);
+    let target = contiguous::<I>(&whole[1]).unwrap_or(&[]);
+    let labels = || target.iter().map(|label| label.to_i64());
     let weight = whole.get(2).and_then(contiguous::<T>);
-    for (sample, &label) in target.iter().enumerate() {
+    for (sample, label) in labels().enumerate() {
         if Some(label) != attributes.ignore_index && !(0..classes as i64).contains(&label) {
             return Err(Failure::Input(Error::argument(
                 "cross_entropy",
@@ -152,9 +155,9 @@ fn cross_entropy_of<T: Float>(
             )));
         }
     }
-    let counted = || target.iter().filter(|&&label| Some(label) != attributes.ignore_index);
+    let counted = || labels().filter(|&label| Some(label) != attributes.ignore_index);
     let total = match weight {
-        Some(weight) => counted().map(|&label| weight[label as usize].wide()).sum::<f64>(),
+        Some(weight) => counted().map(|label| weight[label as usize].wide()).sum::<f64>(),
         None => counted().count() as f64,
     };
     let mean = attributes.reduction == ReductionKind::Mean;
@@ -213,10 +216,11 @@ pub(crate) fn binary_cross_entropy(
     attributes: &BinaryCrossEntropy,
     inputs: &[Tensor],
     metas: &[Meta],
-) -> Result<Outputs, OutOfMemory> {
+) -> Result<Outputs, Failure> {
     match inputs[0].dtype() {
-        DType::F64 => binary_cross_entropy_of::<f64>(parallel, device, attributes, inputs, metas),
-        _ => binary_cross_entropy_of::<f32>(parallel, device, attributes, inputs, metas),
+        DType::F32 => Ok(binary_cross_entropy_of::<f32>(parallel, device, attributes, inputs, metas)?),
+        DType::F64 => Ok(binary_cross_entropy_of::<f64>(parallel, device, attributes, inputs, metas)?),
+        _ => Err(Failure::Unknown("binary_cross_entropy_with_logits")),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::float::Float;
 use super::movement::made_contiguous;
 use super::reduce;
+use crate::failure::Failure;
 use crate::memory::OutOfMemory;
 use crate::parallel::Parallel;
 use crate::simd_dispatch;
@@ -50,10 +51,11 @@ pub(crate) fn layer_norm(
     attributes: &LayerNorm,
     inputs: &[Tensor],
     meta: &Meta,
-) -> Result<Tensor, OutOfMemory> {
+) -> Result<Tensor, Failure> {
     match meta.dtype {
-        DType::F64 => layer_norm_of::<f64>(parallel, device, attributes, inputs, meta),
-        _ => layer_norm_of::<f32>(parallel, device, attributes, inputs, meta),
+        DType::F32 => Ok(layer_norm_of::<f32>(parallel, device, attributes, inputs, meta)?),
+        DType::F64 => Ok(layer_norm_of::<f64>(parallel, device, attributes, inputs, meta)?),
+        _ => Err(Failure::Unknown("layer_norm")),
     }
 }
 

@@ -196,15 +196,15 @@ pub(crate) fn knows(attributes: &Optimize) -> bool {
     )
 }
 
-/// The update; `None` for dtypes without a kernel.
+/// The update; `None` for kinds and dtypes without a kernel.
 pub(crate) fn optimize(
     parallel: &Parallel,
     device: Device,
     attributes: &Optimize,
     inputs: Inputs,
 ) -> Result<Option<Outputs>, OutOfMemory> {
-    match inputs.get(1).map(Tensor::dtype) {
-        None => Ok(Some(Outputs::new())),
+    match inputs.get(1).map(Tensor::dtype).filter(|_| knows(attributes)) {
+        None if inputs.len() < 2 => Ok(Some(Outputs::new())),
         Some(DType::F32) => update::<f32>(parallel, device, attributes, inputs).map(Some),
         Some(DType::F64) => update::<f64>(parallel, device, attributes, inputs).map(Some),
         _ => Ok(None),
@@ -359,7 +359,7 @@ fn update<T: Float>(
                 step_by_sign(piece.parameter, piece.gradient, first, with);
             });
         }
-        // A kind that this backend does not know is not claimed.
+        // `optimize` has turned away what has no kernel.
         _ => {}
     }
     Ok(outputs)

@@ -1,16 +1,16 @@
 //! Products: matmul and the fused linear layer, in terms of [`crate::gemm`].
 
-use super::elementwise::UnaryKernels;
+use super::elementwise::{UnaryKernels, activation};
 use super::float::Float;
 use super::movement::made_contiguous;
+use crate::failure::Failure;
 use crate::gemm::{self, Batch, Element, Finish, Operand, Product};
 use crate::memory::{OutOfMemory, vec_for};
 use crate::native::Number;
 use crate::parallel::Parallel;
 use crate::storage::{contiguous, create, elements, try_create};
-use crate::vector;
 use half::{bf16, f16};
-use osnova_tensor::{Activation, DType, Device, Layout, Meta, SliceRange, Tensor, Unary};
+use osnova_tensor::{Activation, DType, Device, Layout, Meta, SliceRange, Tensor};
 
 /// One side of a product: the strides of its matrices, and where each of them starts.
 fn side<'a, T: bytemuck::Pod>(tensor: &'a Tensor, layout: &Layout) -> Operand<'a, T> {
@@ -94,10 +94,11 @@ pub(crate) fn linear(
     inputs: &[Tensor],
     activation: Activation,
     meta: &Meta,
-) -> Result<Tensor, OutOfMemory> {
+) -> Result<Tensor, Failure> {
     match meta.dtype {
+        DType::F32 => linear_of::<f32>(parallel, device, inputs, activation, meta),
         DType::F64 => linear_of::<f64>(parallel, device, inputs, activation, meta),
-        _ => linear_of::<f32>(parallel, device, inputs, activation, meta),
+        _ => Err(Failure::Unknown("linear")),
     }
 }
 
@@ -107,15 +108,16 @@ fn linear_of<T: Float + Element + UnaryKernels>(
     inputs: &[Tensor],
     activation: Activation,
     meta: &Meta,
-) -> Result<Tensor, OutOfMemory> {
+) -> Result<Tensor, Failure> {
     let (input, weight) = (&inputs[0], &inputs[1]);
     let product = Product {
         rows: meta.shape.count() / weight.dims()[0].max(1),
         inner: weight.dims()[1],
         columns: weight.dims()[0],
     };
+    let activate = in_place::<T>(activation)?;
     if meta.shape.count() == 0 {
-        return create::<T>(device, meta, |_| {});
+        return Ok(create::<T>(device, meta, |_| {})?);
     }
     // Leading axes are one batch of rows; only a matrix may keep its strides.
     let copy;
@@ -139,15 +141,15 @@ fn linear_of<T: Float + Element + UnaryKernels>(
         }
         bias => bias,
     };
-    let activate = in_place::<T>(activation);
     let finish = Finish {
         bias: bias.and_then(contiguous::<T>),
         activation: activate.as_deref().map(|activate| activate as &(dyn Fn(&mut [T]) + Sync)),
     };
-    try_create::<T>(device, meta, |out| {
+    let product = try_create::<T>(device, meta, |out| {
         let batch = (whole.layout().offset(), weight.layout().offset());
         gemm::matmul(product, left, right, &[batch], finish, out)
-    })
+    });
+    Ok(product?)
 }
 
 /// What changes a run of elements where it lies.
@@ -157,24 +159,21 @@ type InPlace<T> = Box<dyn Fn(&mut [T]) + Sync>;
 const COPY: usize = 256;
 
 /// An activation on a run of elements in place; `None` where there is nothing to do.
-fn in_place<T: Float + UnaryKernels>(activation: Activation) -> Option<InPlace<T>> {
-    let kernel: fn(&[T], &mut [T]) = match activation {
-        Activation::Relu => return Some(Box::new(relu)),
-        Activation::Sigmoid => T::unary(Unary::Sigmoid).0,
-        Activation::Tanh => T::unary(Unary::Tanh).0,
-        Activation::Gelu => vector::gelu,
-        Activation::GeluTanh => vector::gelu_tanh,
-        Activation::Silu => vector::silu,
-        _ => return None,
-    };
-    Some(Box::new(move |run| {
+fn in_place<T: Float + UnaryKernels>(kind: Activation) -> Result<Option<InPlace<T>>, Failure> {
+    match kind {
+        Activation::Identity => return Ok(None),
+        Activation::Relu => return Ok(Some(Box::new(relu))),
+        _ => {}
+    }
+    let (kernel, _) = activation::<T>(kind).ok_or(Failure::Unknown(kind.name()))?;
+    Ok(Some(Box::new(move |run| {
         let mut copy = [T::ZERO; COPY];
         for piece in run.chunks_mut(COPY) {
             let copy = &mut copy[..piece.len()];
             copy.copy_from_slice(piece);
             kernel(copy, piece);
         }
-    }))
+    })))
 }
 
 crate::simd_dispatch! {
