@@ -84,7 +84,12 @@ fn dtypes(device: Device, case: &Case) -> Spoilt {
     let mut spoilt = Vec::new();
     if let [_, .., last] = &case.inputs[..] {
         // Two inputs never have different dtypes, but for indices, conditions and an optimizer's scalars: those come first.
+        let indexed = matches!(case.op, Op::Gather { .. } | Op::IndexSelect { .. } | Op::CrossEntropy(_));
         for dtype in others(last.dtype) {
+            // Indices may have any dtype of indices.
+            if indexed && last.dtype.is_index() && dtype.is_index() {
+                continue;
+            }
             let scalars = matches!(case.op, Op::Optimize(_));
             if !scalars || case.inputs.len() > 2 {
                 spoilt.push((
