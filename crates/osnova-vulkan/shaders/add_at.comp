@@ -21,11 +21,16 @@
 #define INPUTS 4
 #define WALK 8
 #define FAULT_BINDING 4
+#define INDEX_BINDING 2
+#define INDEX_ID 12
 #include "include/interface.glsl"
 #include "include/dtype.glsl"
+#include "include/numbers.glsl"
+#include "include/running.glsl"
 #include "include/grid.glsl"
 #include "include/strided.glsl"
 #include "include/fault.glsl"
+#include "include/index.glsl"
 
 const uint ROWS = 0, PIECES = 1, JOINS = 2;
 layout(constant_id = 11) const uint WAY = ROWS;
@@ -38,9 +43,6 @@ layout(std430, set = 0, binding = 0) buffer Output {
 };
 layout(std430, set = 0, binding = 1) readonly buffer Source {
     STORED source[];
-};
-layout(std430, set = 0, binding = 2) readonly buffer Index {
-    uvec2 indices[];
 };
 layout(std430, set = 0, binding = 2) readonly buffer SortedIndex {
     uint sorted_index[];
@@ -57,10 +59,10 @@ const uint OUT_OF_RANGE = 0xffffffffu;
 void add_row(uint at[INPUTS]) {
     uint length = word(3);
     for (uint place = 0; place < length; place++) {
-        uvec2 chosen = indices[at[0] + place * word(6)];
+        uvec2 chosen = index_at(at[0] + place * word(6));
         bool is_first = in_range(word(1), chosen, word(2));
         for (uint other = 0; other < place; other++) {
-            is_first = is_first && indices[at[0] + other * word(6)] != chosen;
+            is_first = is_first && index_at(at[0] + other * word(6)) != chosen;
         }
         if (!is_first) {
             continue;
@@ -68,7 +70,7 @@ void add_row(uint at[INPUTS]) {
         uint target = at[2] + chosen.x * word(5);
         COMPUTED sum = LOAD(result[target]);
         for (uint other = place; other < length; other++) {
-            if (indices[at[0] + other * word(6)] == chosen) {
+            if (index_at(at[0] + other * word(6)) == chosen) {
                 sum += LOAD(source[at[1] + other * word(4)]);
             }
         }
@@ -130,6 +132,7 @@ void join_pieces(uint at[INPUTS]) {
         return;
     }
     COMPUTED sum = partial_sums[at[3] + (from_front ? 0 : word(7))];
+    COMPUTED rest = COMPUTED(0);
     bool goes_on = true;
     for (uint base = next; goes_on; base += 4 * BLOCK) {
         COMPUTED addend[4];
@@ -142,10 +145,10 @@ void join_pieces(uint at[INPUTS]) {
             }
         }
         [[unroll]] for (uint step = 0; step < 4; step++) {
-            sum += addend[step];
+            add_to(sum, rest, addend[step]);
         }
     }
-    result[at[2] + chosen * word(5)] = STORE(sum);
+    result[at[2] + chosen * word(5)] = STORE(sum + rest);
 }
 
 void element(uint index) {

@@ -36,7 +36,8 @@ bool compared(ORDERED x, ORDERED y, bool ordered) {
     case 2: return ordered && x < y;
     case 3: return ordered && x <= y;
     case 4: return ordered && x > y;
-    default: return ordered && x >= y;
+    case 5: return ordered && x >= y;
+    default: return false;
     }
 }
 

@@ -11,6 +11,8 @@
 // Words: samples, classes, start and strides of the logits, start and stride of the target, start and stride of the weights, slot for
 // faults, the ignored label (two words), number of parts of the divisor, then numbers of two words: 1 − s, s/C, W of even weights, divisor.
 #define FAULT_BINDING 6
+#define INDEX_BINDING 3
+#define INDEX_ID 19
 #include "include/interface.glsl"
 #include "include/dtype.glsl"
 #include "include/numbers.glsl"
@@ -19,6 +21,7 @@
 #include "include/workgroup.glsl"
 #include "include/rows.glsl"
 #include "include/fault.glsl"
+#include "include/index.glsl"
 
 layout(constant_id = 10) const bool GRADIENT = false;
 // What becomes of the values: one for each sample, a sum for each workgroup, or the loss itself from the only workgroup.
@@ -43,9 +46,6 @@ layout(std430, set = 0, binding = 1) writeonly buffer Gradient {
 };
 layout(std430, set = 0, binding = 2) readonly buffer Logits {
     STORED logits[];
-};
-layout(std430, set = 0, binding = 3) readonly buffer Target {
-    uvec2 target[];
 };
 layout(std430, set = 0, binding = 4) readonly buffer Weights {
     STORED weights[];
@@ -117,7 +117,7 @@ void main() {
     FOR_EACH_ROW(samples) {
         uint sample_number = first_row + team_number();
         bool exists = sample_number < samples;
-        uvec2 label = exists ? target[word(5) + sample_number * word(6)] : uvec2(0);
+        uvec2 label = exists ? index_at(word(5) + sample_number * word(6)) : uvec2(0);
         bool counts = exists && !(IGNORES && label == uvec2(word(10), word(11)));
         counts = counts && in_range(word(9), label, classes);
         uint size = counts ? classes : 0;

@@ -15,6 +15,7 @@
 #include "include/interface.glsl"
 #include "include/dtype.glsl"
 #include "include/numbers.glsl"
+#include "include/running.glsl"
 // Elements of a line that a thread has under way.
 #define STRIPS 4
 #define TEAM_VALUES (THREADS * STRIPS)
@@ -88,13 +89,14 @@ COMPUTED sum_before(Share share, uint side) {
     uint part = share.first / word(3);
     uint first = share.source / side * side * (word(2) - 1) + share.source % side;
     COMPUTED sum = COMPUTED(0);
+    COMPUTED rest = COMPUTED(0);
     for (uint start = 0; start < part; start += LANES) {
         uint before = start + share.lane;
         if (before < part) {
-            sum += part_sums[first + before * side];
+            add_to(sum, rest, part_sums[first + before * side]);
         }
     }
-    return team_sum(sum, TEAM_LOW, TEAM_HIGH);
+    return team_sum(sum + rest, TEAM_LOW, TEAM_HIGH);
 }
 
 void main() {
@@ -104,6 +106,7 @@ void main() {
         uint source = walked(FIRST_WALK, share.source);
         uint target = word(4) + share.source / side * side * word(1) + share.source % side;
         COMPUTED sum = sum_before(share, side);
+        COMPUTED rest = COMPUTED(0);
         for (uint start = share.first; start < share.last; start += LANES * STRIPS) {
             COMPUTED strips[STRIPS];
             COMPUTED totals[STRIPS];
@@ -117,9 +120,9 @@ void main() {
             [[unroll]] for (uint strip = 0; strip < STRIPS; strip++) {
                 uint at = start + share.lane + strip * LANES;
                 if (share.inside && at < share.last) {
-                    result[target + at * word(5)] = STORE(sum + strips[strip]);
+                    result[target + at * word(5)] = STORE(sum + (rest + strips[strip]));
                 }
-                sum += totals[strip];
+                add_to(sum, rest, totals[strip]);
             }
         }
     }

@@ -98,14 +98,21 @@ COMPUTED element(uint base, uint index) {
 #define COMBINED(kind, x, y) \
     ((kind) == SUM ? (x) + (y) : (kind) == PRODUCT ? (x) * (y) : (kind) == MAXIMUM ? larger(x, y) : smaller(x, y))
 
+// Elements that are added to each of a thread's sums before these are added to others, which start again: of n elements a sum then is no chain of n
+// additions but of 64 and n/64.
+#define BLOCK 64
+
 // Over the elements of a share, and then across its lanes. All threads make the same number of rounds, so that they stay together. Past
 // the end the last element is loaded again, so that no load waits for a branch.
 #define REDUCED(NAME, kind, map) \
     COMPUTED NAME(uint base, Share share, COMPUTED shift) { \
         COMPUTED sums[UNROLL]; \
+        COMPUTED blocks[UNROLL]; \
         [[unroll]] for (uint step = 0; step < UNROLL; step++) { \
             sums[step] = identity(kind); \
+            blocks[step] = COMPUTED(0); \
         } \
+        uint round = 0; \
         for (uint start = share.first; start < share.last; start += LANES * UNROLL) { \
             uint at = start + share.lane; \
             COMPUTED x[UNROLL]; \
@@ -117,6 +124,18 @@ COMPUTED element(uint base, uint index) {
                     COMPUTED y = map(x[step], shift); \
                     sums[step] = COMBINED(kind, sums[step], y); \
                 } \
+            } \
+            round++; \
+            if ((kind) == SUM && round % BLOCK == 0) { \
+                [[unroll]] for (uint step = 0; step < UNROLL; step++) { \
+                    blocks[step] += sums[step]; \
+                    sums[step] = COMPUTED(0); \
+                } \
+            } \
+        } \
+        if ((kind) == SUM) { \
+            [[unroll]] for (uint step = 0; step < UNROLL; step++) { \
+                sums[step] += blocks[step]; \
             } \
         } \
         [[unroll]] for (uint width = UNROLL / 2; width > 0; width /= 2) { \

@@ -9,15 +9,18 @@
 // Equal keys are ordered by their places, which makes it stable. Words: rows, their length, the axis's stride in the input and in
 // the outputs, slot for faults, what indices must be below, walk of the first elements of the rows of input and outputs.
 //
-// With INDEX the input is an i64 index and the key the index itself; those out of range are reported and come last.
+// With INDEX the input is an index and the key the index itself; those out of range are reported and come last.
 #define INPUTS 2
 #define WALK 6
 #define FAULT_BINDING 3
+#define INDEX_BINDING 2
+#define INDEX_ID 16
 #include "include/interface.glsl"
 #include "include/sorting.glsl"
 #include "include/strided.glsl"
 #ifdef INDEX
 #include "include/fault.glsl"
+#include "include/index.glsl"
 #endif
 
 // A chunk holds 2^LOG_WIDTH elements.
@@ -54,7 +57,8 @@ uint slot_of(uint item) {
 
 #ifdef INDEX
 KEY key_at(uint at) {
-    return in_range(word(4), source[at], word(5)) ? source[at].x : LARGEST;
+    uvec2 chosen = index_at(at);
+    return in_range(word(4), chosen, word(5)) ? chosen.x : LARGEST;
 }
 #elif WIDTH == 64
 KEY key_at(uint at) {

@@ -1,11 +1,12 @@
 //! The backend: which kernel answers which operation.
 
 use crate::engine::Engine;
+use crate::faults::Verdicts;
 use crate::kernels::reduce::{self, Method};
 use crate::kernels::{
     argreduce, create, cumsum, elementwise, index, losses, matmul, movement, normalise, optimize, softmax, sort,
 };
-use crate::storage::view;
+use crate::storage::{rest_on, verdicts, view};
 use osnova_tensor::{
     Backend, Capabilities, Device, Error, HostData, Inputs, Meta, Op, Outputs, Result, Shape, Tensor, view_layout,
 };
@@ -34,9 +35,11 @@ impl Backend for Vulkan {
 
     fn claims(&self, op: &Op, _inputs: &[Tensor]) -> bool {
         match op {
-            Op::Activate(_) | Op::ActivationGradient(_) | Op::Softmax { .. } | Op::LogSoftmax { .. } => true,
+            Op::Activate(kind) | Op::Linear { activation: kind, .. } => elementwise::activation_number(*kind).is_some(),
+            Op::ActivationGradient(kind) => elementwise::gradient_number(*kind).is_some(),
+            Op::Softmax { .. } | Op::LogSoftmax { .. } => true,
             Op::Mean { .. } | Op::Variance { .. } | Op::LogSumExp { .. } => true,
-            Op::CrossEntropy(_) | Op::BinaryCrossEntropy(_) | Op::LayerNorm(_) | Op::Linear { .. } => true,
+            Op::CrossEntropy(_) | Op::BinaryCrossEntropy(_) | Op::LayerNorm(_) => true,
             Op::Optimize(attributes) => optimize::knows(attributes),
             _ => false,
         }
@@ -44,19 +47,39 @@ impl Backend for Vulkan {
 
     fn upload(&self, device: Device, data: HostData, shape: Shape) -> Result<Tensor> {
         let tensor = self.0.create(device, &Meta::new(shape, data.dtype()))?;
-        self.0.write(&tensor, data.as_bytes())?;
+        self.0.write(&tensor, 0, data.as_bytes())?;
         Ok(tensor)
     }
 
     fn download(&self, tensor: &Tensor) -> Result<HostData> {
-        self.0.read(&movement::made_contiguous(self.0, tensor.device(), tensor.clone())?)
+        let row_major = movement::made_contiguous(self.0, tensor.device(), tensor.clone())?;
+        self.0.read(&row_major, &verdicts([tensor]))
     }
 
     fn synchronize(&self) -> Result<()> {
         self.0.synchronize()
     }
 
-    fn execute(&self, device: Device, op: &Op, mut inputs: Inputs, outputs: &[Meta]) -> Result<Outputs> {
+    fn execute(&self, device: Device, op: &Op, inputs: Inputs, outputs: &[Meta]) -> Result<Outputs> {
+        let mut all = if self.0.is_quiet() { Verdicts::default() } else { verdicts(&inputs) };
+        let mut made = self.record(device, op, inputs, outputs, &mut all)?;
+        if !all.is_empty() {
+            made.iter_mut().for_each(|output| rest_on(output, &all));
+        }
+        Ok(made)
+    }
+}
+
+impl Vulkan {
+    /// Records an operation whose inputs rest on `verdicts`; its outputs rest on what these become.
+    fn record(
+        &self,
+        device: Device,
+        op: &Op,
+        mut inputs: Inputs,
+        outputs: &[Meta],
+        verdicts: &mut Verdicts,
+    ) -> Result<Outputs> {
         let engine = self.0;
         // An optimizer of no parameters has no output.
         let Some(meta) = outputs.first() else { return Ok(Outputs::new()) };
@@ -103,12 +126,12 @@ impl Backend for Vulkan {
             Op::LogSumExp { axes, .. } => reduce::reduce(engine, device, Method::LogSumExp, &inputs[0], axes, meta)?,
             Op::Matmul => matmul::matmul(engine, device, &inputs[0], &inputs[1], meta)?,
             Op::Linear { activation, .. } => matmul::linear(engine, device, &inputs, *activation, meta)?,
-            Op::Gather { axis } => index::gather(engine, device, &inputs[0], &inputs[1], *axis, meta)?,
-            Op::IndexSelect { axis } => index::index_select(engine, device, &inputs[0], &inputs[1], *axis, meta)?,
+            Op::Gather { axis } => index::gather(engine, device, &inputs, *axis, meta, verdicts)?,
+            Op::IndexSelect { axis } => index::index_select(engine, device, &inputs, *axis, meta, verdicts)?,
             Op::ScatterAdd { axis } | Op::IndexAdd { axis } => {
                 let (source, index) = (last(&mut inputs)?, last(&mut inputs)?);
                 let add = if matches!(op, Op::ScatterAdd { .. }) { index::scatter_add } else { index::index_add };
-                add(engine, device, last(&mut inputs)?, &index, &source, *axis, meta)?
+                add(engine, device, last(&mut inputs)?, &index, &source, *axis, meta, verdicts)?
             }
             Op::Sort { axis, descending } => {
                 return sort::sort(engine, device, &inputs[0], *axis, *descending, outputs);
@@ -122,7 +145,7 @@ impl Backend for Vulkan {
             Op::LogSoftmax { axis } => softmax::softmax(engine, device, last(&mut inputs)?, *axis, true, meta)?,
             Op::LayerNorm(attributes) => normalise::layer_norm(engine, device, attributes, inputs, meta)?,
             Op::CrossEntropy(attributes) => {
-                return losses::cross_entropy(engine, device, attributes, &inputs, outputs);
+                return losses::cross_entropy(engine, device, attributes, &inputs, outputs, verdicts);
             }
             Op::BinaryCrossEntropy(attributes) => {
                 return losses::binary_cross_entropy(engine, device, attributes, &inputs, outputs);

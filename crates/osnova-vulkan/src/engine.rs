@@ -1,6 +1,6 @@
 //! What kernels are written with: tensors as bound buffers, and dispatches.
 
-use crate::faults::{Faults, SLOT_WORDS, SLOTS, Slot};
+use crate::faults::{Faults, SLOT_WORDS, SLOTS, Slot, Verdicts, Watch};
 use crate::gpu::Gpu;
 use crate::kernels::matmul::{Cooperative, Tuned};
 use crate::memory::{Allocator, Block, Placement, Pool, Source};
@@ -9,6 +9,7 @@ use crate::storage::{Storage, block};
 use crate::stream::{Access, Bound, Stream, Work};
 use osnova_tensor::{DType, Device, Error, HostData, Layout, Meta, Result, Tensor};
 use smallvec::SmallVec;
+use std::fmt;
 
 /// Threads of a workgroup of the elementwise kernels, as `shaders/include/interface.glsl` says.
 pub(crate) const THREADS: u32 = 256;
@@ -25,12 +26,27 @@ pub(crate) struct Engine {
     pub(crate) pool: &'static Pool,
     pub(crate) stream: Stream,
     pipelines: Pipelines,
-    faults: Faults,
+    faults: &'static Faults,
     /// The tiles of matrix products that measuring chose.
     pub(crate) tuned: Tuned,
     /// Whether products of cooperative matrices are right on this device.
     pub(crate) cooperative: Cooperative,
     pub(crate) name: String,
+}
+
+/// What memory is wanted for.
+struct Described<'m>(&'static str, &'m Meta);
+
+impl fmt::Display for Described<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(what, meta) = self;
+        write!(f, "{what} of shape {} and dtype {}", meta.shape, meta.dtype)
+    }
+}
+
+/// The bytes of a row-major tensor; of one that no memory holds, as many as there are.
+fn bytes_of(meta: &Meta) -> u64 {
+    (meta.shape.count() as u64).saturating_mul(meta.dtype.size() as u64)
 }
 
 /// Where a tensor's elements lie, for a shader: a range of a buffer, and the first element's position in it.
@@ -52,7 +68,8 @@ impl Engine {
         let pool: &'static Pool = Box::leak(Box::new(Pool::new(source)));
         let pipelines = Pipelines::new(gpu)?;
         let stream = Stream::new(gpu, pool, pipelines.set_layout())?;
-        let faults = Faults::new(stream.take((SLOTS * SLOT_WORDS * 4) as u64, Placement::Readback)?);
+        let reports = stream.take((SLOTS * SLOT_WORDS * 4) as u64, Placement::Readback, &"what kernels report")?;
+        let faults: &'static Faults = Box::leak(Box::new(Faults::new(reports)));
         Ok(Box::leak(Box::new(Self {
             gpu,
             pool,
@@ -72,77 +89,74 @@ impl Engine {
 
     /// A new row-major tensor with any contents.
     pub(crate) fn create(&self, device: Device, meta: &Meta) -> Result<Tensor> {
-        let bytes = (meta.shape.count() as u64).checked_mul(meta.dtype.size() as u64);
-        let bytes = bytes.ok_or_else(|| self.too_large(u64::MAX))?;
-        let memory = self.stream.take(bytes, Placement::Device)?;
+        let memory = self.stream.take(bytes_of(meta), Placement::Device, &Described("a tensor", meta))?;
         let storage = Storage::Own(Block::new(memory, self.pool));
         Ok(Tensor::from_parts(device, Layout::contiguous(meta.shape), meta.dtype, storage))
     }
 
-    /// Copies bytes to the front of a tensor that was just created.
-    pub(crate) fn write(&self, tensor: &Tensor, bytes: &[u8]) -> Result<()> {
+    /// Copies bytes into a row-major tensor that was just created, from this byte on. They fit.
+    pub(crate) fn write(&self, tensor: &Tensor, start: usize, bytes: &[u8]) -> Result<()> {
         if bytes.is_empty() {
             return Ok(());
         }
-        let target = self.block(tensor)?;
-        let mut staging = self.stream.take(bytes.len() as u64, Placement::Upload)?;
+        let (target, meta) = (self.block(tensor)?, Meta::new(*tensor.shape(), tensor.dtype()));
+        let what = Described("the upload of a tensor", &meta);
+        let mut staging = self.stream.take(bytes.len() as u64, Placement::Upload, &what)?;
         staging.bytes()[..bytes.len()].copy_from_slice(bytes);
-        self.stream.upload(staging, target.handle(), bytes.len() as u64)
+        self.stream.upload(staging, target.handle(), start as u64, bytes.len() as u64)
     }
 
-    /// The values of a row-major tensor, after everything that was recorded.
-    pub(crate) fn read(&self, tensor: &Tensor) -> Result<HostData> {
-        self.fetch(tensor, || self.faults.check(false))
-    }
-
-    /// The same, leaving it to a later download to tell what kernels found wrong.
-    pub(crate) fn peek(&self, tensor: &Tensor) -> Result<HostData> {
-        self.fetch(tensor, || Ok(()))
-    }
-
-    /// The values of a tensor, unless `check` finds something wrong once everything is done.
-    fn fetch(&self, tensor: &Tensor, check: impl FnOnce() -> Result<()>) -> Result<HostData> {
-        let size = tensor.dtype().size();
+    /// The values of a row-major tensor, which rest on `verdicts`, after everything that was recorded.
+    pub(crate) fn read(&self, tensor: &Tensor, verdicts: &Verdicts) -> Result<HostData> {
+        let meta = Meta::new(*tensor.shape(), tensor.dtype());
+        let size = meta.dtype.size();
         let bytes = tensor.count() * size;
-        let read = |bytes: &[u8]| {
-            HostData::from_bytes(tensor.dtype(), bytes).ok_or_else(|| {
+        let decoded = |bytes: &[u8]| {
+            HostData::from_bytes(meta.dtype, bytes).ok_or_else(|| {
                 Error::device(&self.name, "a truth value is neither 0 nor 1", "This is a defect: report it")
             })
         };
         if bytes == 0 {
-            return read(&[]);
+            return decoded(&[]);
         }
         let source = self.block(tensor)?;
-        let mut staging = self.stream.take(bytes as u64, Placement::Readback)?;
+        let what = Described("the download of a tensor", &meta);
+        let staging = self.stream.take(bytes as u64, Placement::Readback, &what)?;
         let offset = (tensor.layout().offset() * size) as u64;
-        let outcome = self.stream.read(source.handle(), offset, &staging, bytes as u64);
-        let data = outcome.and_then(|()| check()).and_then(|()| read(&staging.bytes()[..bytes]));
+        let mut staging = self.stream.read(source.handle(), offset, staging, bytes as u64)?;
+        let data = verdicts.check().and_then(|()| decoded(&staging.bytes()[..bytes]));
         self.pool.give(staging);
         data
     }
 
-    /// Waits until everything is done, and reports what went wrong in it.
+    /// Waits until everything is done, and reports what went wrong in it and was not told yet.
     pub(crate) fn synchronize(&self) -> Result<()> {
         self.stream.synchronize()?;
-        self.faults.check(true)
+        self.faults.tell()
     }
 
-    /// A slot in which a kernel reports an index that is out of range.
-    pub(crate) fn fault_slot(&self) -> Result<Slot<'_>> {
+    /// Whether kernels found nothing wrong, as far as any tensor is concerned.
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.faults.is_quiet()
+    }
+
+    /// A slot in which a kernel, whose inputs rest on `verdicts`, reports an index that is out of range. What the kernel makes rests on what
+    /// these become.
+    pub(crate) fn watch(&self, watch: Watch, verdicts: &mut Verdicts) -> Result<Slot> {
         loop {
-            match self.faults.slot() {
+            match self.faults.slot(watch, verdicts) {
                 Some(slot) => return Ok(slot),
                 // All are waiting for their kernels.
-                None => self.synchronize()?,
+                None => self.stream.settle()?,
             }
         }
     }
 
     /// The slots, to be bound.
     pub(crate) fn faults(&self) -> Place {
-        let memory = self.faults.memory();
-        let bound = Bound { buffer: memory.handle(), offset: 0, size: memory.size(), access: Access::Report };
-        Place { bound, start: 0 }
+        let (buffer, size) = self.faults.buffer();
+        Place { bound: Bound { buffer, offset: 0, size, access: Access::Report }, start: 0 }
     }
 
     fn block<'t>(&self, tensor: &'t Tensor) -> Result<&'t Block> {
@@ -213,7 +227,7 @@ impl Engine {
     /// Begins a dispatch of a shader, by its name in `shaders/`.
     pub(crate) fn shader(&self, shader: &'static str) -> Dispatch<'_> {
         let key = Key { shader, spilled: false, constants: SmallVec::new(), subgroup: 0 };
-        Dispatch { engine: self, key, bound: SmallVec::new(), words: Words::new() }
+        Dispatch { engine: self, key, bound: SmallVec::new(), words: Words::new(), watched: None }
     }
 
     /// The error of an operation without a kernel.
@@ -234,6 +248,7 @@ pub(crate) struct Dispatch<'e> {
     key: Key,
     bound: SmallVec<[Bound; BINDINGS as usize]>,
     words: Words,
+    watched: Option<Slot>,
 }
 
 impl Dispatch<'_> {
@@ -258,6 +273,12 @@ impl Dispatch<'_> {
         self
     }
 
+    /// The kernel reports in this slot, if in any; its number must be among the words.
+    pub(crate) fn watched(mut self, slot: impl Into<Option<Slot>>) -> Self {
+        self.watched = slot.into();
+        self
+    }
+
     /// Asks for full subgroups that exchange values, where the device has them: for shaders with `workgroup.glsl`.
     pub(crate) fn whole_subgroups(self) -> Self {
         let size = self.engine.gpu.shuffles.unwrap_or(0);
@@ -277,14 +298,15 @@ impl Dispatch<'_> {
         self.key.spilled = self.words.len() > crate::pipeline::PUSH_WORDS;
         let pipeline = engine.pipelines.get(&self.key)?;
         let groups = groups.clamp(1, engine.gpu.max_groups.min(u32::from(u16::MAX)));
-        engine.stream.dispatch(&Work {
+        let work = Work {
             shader: self.key.shader,
             pipeline,
             layout: engine.pipelines.layout(),
             bound: &self.bound,
             words: &self.words,
             groups,
-        })
+        };
+        engine.stream.dispatch(&work, self.watched)
     }
 
     /// Records the dispatch for `count` elements by threads that handle [`ELEMENTS_PER_THREAD`] each.

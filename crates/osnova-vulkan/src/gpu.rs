@@ -2,7 +2,7 @@
 
 use crate::engine::THREADS;
 use crate::fragments::{self, Fragments};
-use crate::instance::instance;
+use crate::instance::{instance, reason};
 use crate::without::{Offer, without};
 use osnova_tensor::{DType, DTypeSet, Error, Result};
 use std::fmt;
@@ -89,7 +89,8 @@ pub(crate) fn available() -> Result<Vec<Info>> {
 /// The devices that can run the backend, in the order of their numbers.
 fn candidates() -> Result<Vec<Arc<PhysicalDevice>>> {
     let devices = instance()?.enumerate_physical_devices().map_err(|error| {
-        Error::device("vulkan", format!("the devices cannot be listed: {error}"), "Install or update the GPU's driver")
+        let problem = format!("the devices cannot be listed: {}", reason(&error));
+        Error::device("vulkan", problem, "Install or update the GPU's driver")
     })?;
     let mut devices: Vec<_> = devices.filter(|device| fit(device)).collect();
     // The sort is stable: among equals the loader's order stays.
@@ -286,7 +287,8 @@ impl Gpu {
             },
         );
         let (device, mut queues) = created.map_err(|error| {
-            Error::device(&name, format!("the device cannot be opened: {error}"), "Update the GPU's driver")
+            let problem = format!("the device cannot be opened: {}", reason(&error));
+            Error::device(&name, problem, "Update the GPU's driver, or close other programs that use the GPU")
         })?;
         let queue = queues.next().ok_or_else(|| Error::device(&name, "it has no queue", "Update the GPU's driver"))?;
         let properties = physical.properties();

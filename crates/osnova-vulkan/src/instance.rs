@@ -3,12 +3,12 @@
 use osnova_tensor::{Error, Result};
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use vulkano::VulkanLibrary;
 use vulkano::instance::debug::{
     DebugUtilsMessageSeverity, DebugUtilsMessageType, DebugUtilsMessengerCallback, DebugUtilsMessengerCreateInfo,
     ValidationFeatureEnable,
 };
 use vulkano::instance::{Instance, InstanceCreateFlags, InstanceCreateInfo, InstanceExtensions};
+use vulkano::{Validated, VulkanError, VulkanLibrary};
 
 const VALIDATION_LAYER: &str = "VK_LAYER_KHRONOS_validation";
 
@@ -60,6 +60,13 @@ pub(crate) fn check_validation(device: &str) -> Result<()> {
     Err(Error::device(device, problem, "This is a defect of osnova-vulkan: report it"))
 }
 
+/// Why a call failed, in the words of the innermost cause: vulkano's own around it say no more than that there was an error.
+pub(crate) fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+    let innermost = std::iter::successors(Some(error), |error| error.source()).last().unwrap_or(error);
+    // One line, however much a loader has to say.
+    innermost.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
 /// The instance, made at the first call. A failure is remembered too: drivers do not appear while a program runs.
 pub(crate) fn instance() -> Result<Arc<Instance>> {
     static INSTANCE: OnceLock<std::result::Result<Arc<Instance>, (String, &'static str)>> = OnceLock::new();
@@ -74,7 +81,7 @@ fn create() -> std::result::Result<Arc<Instance>, (String, &'static str)> {
         "Install or update the GPU's driver; the software driver is in the package mesa-vulkan-drivers";
     let library = VulkanLibrary::new().map_err(|error| {
         (
-            format!("no Vulkan loader could be opened ({error})"),
+            format!("no Vulkan loader could be opened ({})", reason(&error)),
             "Install one (package libvulkan1 on Debian and Ubuntu, vulkan-loader on Fedora) and a driver for the GPU",
         )
     })?;
@@ -85,7 +92,9 @@ fn create() -> std::result::Result<Arc<Instance>, (String, &'static str)> {
         info.enabled_extensions.khr_portability_enumeration = true;
     }
     if validating() {
-        let layers = library.layer_properties().map_err(|error| (error.to_string(), DRIVER))?;
+        let layers = library
+            .layer_properties()
+            .map_err(|error| (format!("the layers cannot be listed: {}", reason(&error)), DRIVER))?;
         if !layers.into_iter().any(|layer| layer.name() == VALIDATION_LAYER) {
             return Err((
                 "OSNOVA_VULKAN_VALIDATION is set, but there are no validation layers".into(),
@@ -99,15 +108,30 @@ fn create() -> std::result::Result<Arc<Instance>, (String, &'static str)> {
         info.enabled_validation_features.push(ValidationFeatureEnable::SynchronizationValidation);
         info.debug_utils_messengers.push(messenger());
     }
-    let instance = Instance::new(library, info)
-        .map_err(|error| (format!("the Vulkan instance could not be made: {error}"), DRIVER))?;
+    let instance = Instance::new(library, info).map_err(|error| match error {
+        // What a loader says that finds none.
+        Validated::Error(VulkanError::IncompatibleDriver) => (no_driver(), DRIVER),
+        error => (format!("the Vulkan instance could not be made: {}", reason(&error)), DRIVER),
+    })?;
     if validating() {
         let messenger = vulkano::instance::debug::DebugUtilsMessenger::new(instance.clone(), messenger())
-            .map_err(|error| (format!("the debug messenger could not be made: {error}"), DRIVER))?;
+            .map_err(|error| (format!("the debug messenger could not be made: {}", reason(&error)), DRIVER))?;
         // It listens as long as the instance lives, which is as long as the program runs.
         std::mem::forget(messenger);
     }
     Ok(instance)
+}
+
+/// That there is no driver, and which variables keep the loader from finding one.
+fn no_driver() -> String {
+    let chosen: Vec<&str> = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"]
+        .into_iter()
+        .filter(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+        .collect();
+    match chosen[..] {
+        [] => "no Vulkan driver is installed".to_owned(),
+        _ => format!("there is no Vulkan driver in the files that {} names", chosen.join(" or ")),
+    }
 }
 
 fn messenger() -> DebugUtilsMessengerCreateInfo {

@@ -4,18 +4,22 @@
 //! So a buffer that a dropped tensor leaves may be handed out at once: whoever gets it records later. Only buffers
 //! that the host touches (staging) must wait for the timeline, and [`crate::stream`] sees to that.
 
+use crate::faults::Verdicts;
 use crate::hash::Table;
+use crate::instance::reason;
 use ash::vk;
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use vulkano::buffer::{Buffer, BufferCreateInfo, BufferMemory, BufferUsage};
+use vulkano::buffer::{AllocateBufferError, Buffer, BufferCreateInfo, BufferMemory, BufferUsage};
 use vulkano::device::Device;
 use vulkano::memory::DeviceAlignment;
 use vulkano::memory::MemoryPropertyFlags;
-use vulkano::memory::allocator::{AllocationCreateInfo, DeviceLayout, MemoryTypeFilter, StandardMemoryAllocator};
-use vulkano::{DeviceSize, NonZeroDeviceSize, VulkanObject};
+use vulkano::memory::allocator::{
+    AllocationCreateInfo, DeviceLayout, MemoryAllocatorError, MemoryTypeFilter, StandardMemoryAllocator,
+};
+use vulkano::{DeviceSize, NonZeroDeviceSize, Validated, VulkanError, VulkanObject};
 
 /// Who reads and writes a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,10 +41,10 @@ pub(crate) struct Memory {
     _owner: Box<dyn Send + Sync>,
 }
 
-// SAFETY: the pointer is to mapped memory that lives as long as the owner, and is only read or written through methods that
-// are given exclusive access or whose callers promise it.
+// SAFETY: the pointer is to mapped memory that lives as long as the owner and belongs to no thread.
 unsafe impl Send for Memory {}
-// SAFETY: as above; through a shared reference nothing but the handle and the size can be read.
+// SAFETY: a shared reference gives the handle, the size and the placement, which never change. Whatever goes through the pointer takes
+// `&mut self`.
 unsafe impl Sync for Memory {}
 
 impl fmt::Debug for Memory {
@@ -62,36 +66,48 @@ impl Memory {
 
     /// The bytes of a buffer that the host can see; none for one on the device.
     ///
-    /// The device must not be writing to it: staging buffers are handed to the host only before their submission or
-    /// after the timeline has passed it.
+    /// The device must not be using it. Staging buffers keep to that: they belong to whoever took them from the pool until
+    /// they are handed to a batch, and come back only when the timeline has passed it.
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
         match self.mapped {
-            // SAFETY: the mapping covers `size` bytes and lives as long as `self`, which is borrowed exclusively.
+            // SAFETY: the mapping covers `size` bytes and lives as long as `self`, which is borrowed exclusively; the device leaves the
+            // buffer alone meanwhile, as said above.
             Some(start) => unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), self.size as usize) },
             None => &mut [],
         }
     }
-}
 
-impl Memory {
-    fn word(&self, index: usize) -> Option<*mut u32> {
-        let start = self.mapped.filter(|_| (index as u64 + 1) * 4 <= self.size)?;
-        // SAFETY: the word lies inside the mapping, which is aligned for it (memory is mapped at 64 bytes at least).
-        Some(unsafe { start.cast::<u32>().as_ptr().add(index) })
+    fn word(&mut self, index: usize) -> Option<NonNull<u32>> {
+        let start = self.mapped.filter(|_| index < self.size as usize / size_of::<u32>())?.cast::<u32>();
+        // SAFETY: the word lies inside the mapping.
+        Some(unsafe { start.add(index) })
     }
 
-    /// A word that the device may have written, in a buffer the host can see; 0 elsewhere.
-    pub(crate) fn load_word(&self, index: usize) -> u32 {
-        // SAFETY: `word` is inside the mapping; the read is volatile because the device writes behind the compiler's back.
+    /// A word of a buffer the host can see, 0 elsewhere. Unlike [`bytes`](Self::bytes) for buffers that the device is using, where it
+    /// is done with this word.
+    pub(crate) fn load_word(&mut self, index: usize) -> u32 {
+        // SAFETY: the word lies inside the mapping, which is aligned for it (memory is mapped at 64 bytes at least, and buffers begin at
+        // multiples of 8). No reference to the words exists, and the read is volatile: the device writes to others meanwhile.
         self.word(index).map_or(0, |word| unsafe { word.read_volatile() })
     }
 
     /// Writes a word that the device is not using.
-    pub(crate) fn store_word(&self, index: usize, value: u32) {
+    pub(crate) fn store_word(&mut self, index: usize, value: u32) {
         if let Some(word) = self.word(index) {
-            // SAFETY: as for reading; callers write only words that belong to nobody else.
+            // SAFETY: as for reading.
             unsafe { word.write_volatile(value) };
         }
+    }
+}
+
+#[cfg(test)]
+impl Memory {
+    /// A buffer of zeros that no device knows.
+    pub(crate) fn of_host(words: usize) -> Self {
+        let start: NonNull<u32> = NonNull::from(Box::leak(vec![0u32; words].into_boxed_slice())).cast();
+        let size = (words * size_of::<u32>()) as u64;
+        let (handle, placement) = (vk::Buffer::null(), Placement::Readback);
+        Self { handle, size, placement, mapped: Some(start.cast()), _owner: Box::new(()) }
     }
 }
 
@@ -100,8 +116,34 @@ impl Memory {
 pub(crate) enum Shortage {
     /// Memory is used up.
     OutOfMemory,
+    /// More bytes than the device ever gives to one buffer.
+    TooLarge { limit: u64 },
     /// Anything else.
     Failed(String),
+}
+
+impl Shortage {
+    fn of(error: Validated<AllocateBufferError>) -> Self {
+        let failed = reason(&error);
+        let error = match error {
+            Validated::Error(AllocateBufferError::AllocateMemory(MemoryAllocatorError::AllocateDeviceMemory(
+                Validated::Error(error),
+            ))) => error,
+            Validated::Error(AllocateBufferError::CreateBuffer(error) | AllocateBufferError::BindMemory(error)) => {
+                error
+            }
+            _ => return Self::Failed(failed),
+        };
+        match error {
+            // Memory that cannot be mapped is there, but not within the address space of this process. Drivers limit the number of
+            // allocations too.
+            VulkanError::OutOfDeviceMemory
+            | VulkanError::OutOfHostMemory
+            | VulkanError::MemoryMapFailed
+            | VulkanError::TooManyObjects => Self::OutOfMemory,
+            _ => Self::Failed(failed),
+        }
+    }
 }
 
 /// Where buffers come from: the allocator, or in tests something that fails.
@@ -111,11 +153,23 @@ pub(crate) trait Source: Send + Sync {
 }
 
 /// vulkano's allocator.
-pub(crate) struct Allocator(pub(crate) Arc<StandardMemoryAllocator>);
+pub(crate) struct Allocator {
+    allocator: Arc<StandardMemoryAllocator>,
+    /// Bytes of the largest buffer.
+    limit: u64,
+}
 
 impl Allocator {
     pub(crate) fn new(device: Arc<Device>) -> Self {
-        Self(Arc::new(StandardMemoryAllocator::new_default(device)))
+        let physical = device.physical_device();
+        let (properties, heaps) = (physical.properties(), &physical.memory_properties().memory_heaps);
+        let limits = [
+            properties.max_buffer_size,
+            properties.max_memory_allocation_size,
+            heaps.iter().map(|heap| heap.size).max(),
+        ];
+        let limit = limits.into_iter().flatten().min().unwrap_or(u64::MAX);
+        Self { allocator: Arc::new(StandardMemoryAllocator::new_default(device)), limit }
     }
 }
 
@@ -136,12 +190,14 @@ impl Source for Allocator {
                 not_preferred_flags: Flags::DEVICE_COHERENT,
             },
         };
-        let size = size.next_multiple_of(16);
+        let too_large = Shortage::TooLarge { limit: self.limit };
+        let Some(size) = size.checked_next_multiple_of(16).filter(|&size| size <= self.limit) else {
+            return Err(too_large);
+        };
         let bytes = NonZeroDeviceSize::new(size).unwrap_or(NonZeroDeviceSize::MIN);
-        let layout = DeviceLayout::new(bytes, DeviceAlignment::of::<u64>())
-            .ok_or_else(|| Shortage::Failed(format!("{size} bytes are too many")))?;
+        let Some(layout) = DeviceLayout::new(bytes, DeviceAlignment::of::<u64>()) else { return Err(too_large) };
         let buffer = Buffer::new(
-            self.0.clone(),
+            self.allocator.clone(),
             BufferCreateInfo {
                 usage: BufferUsage::STORAGE_BUFFER | BufferUsage::TRANSFER_SRC | BufferUsage::TRANSFER_DST,
                 ..Default::default()
@@ -149,18 +205,7 @@ impl Source for Allocator {
             AllocationCreateInfo { memory_type_filter, ..Default::default() },
             layout,
         );
-        let buffer = buffer.map_err(|error| {
-            let text = error.to_string();
-            let short = ["memory", "Memory"].iter().any(|word| text.contains(word));
-            let detail = format!("{error:?}");
-            if detail.contains("OutOf") {
-                Shortage::OutOfMemory
-            } else if short && detail.contains("FindMemoryType") {
-                Shortage::Failed("no memory type fits".into())
-            } else {
-                Shortage::Failed(text)
-            }
-        })?;
+        let buffer = buffer.map_err(Shortage::of)?;
         let mapped = match buffer.memory() {
             BufferMemory::Normal(memory) if placement != Placement::Device => {
                 let slice = memory.mapped_slice(..size).and_then(Result::ok);
@@ -232,7 +277,7 @@ impl Pool {
 
     /// A buffer of at least `bytes` bytes with any contents.
     pub(crate) fn take(&self, bytes: u64, placement: Placement) -> Result<Memory, Shortage> {
-        let size = class(bytes).ok_or(Shortage::OutOfMemory)?;
+        let size = class(bytes).ok_or(Shortage::TooLarge { limit: isize::MAX as u64 })?;
         let found = self.free().get_mut(&(placement, size)).and_then(Vec::pop);
         let memory = match found {
             Some(memory) => {
@@ -268,6 +313,8 @@ pub(crate) struct Block {
     memory: Option<Memory>,
     handle: vk::Buffer,
     pool: &'static Pool,
+    /// What the values in it rest on.
+    pub(crate) verdicts: Verdicts,
 }
 
 impl fmt::Debug for Block {
@@ -278,7 +325,7 @@ impl fmt::Debug for Block {
 
 impl Block {
     pub(crate) fn new(memory: Memory, pool: &'static Pool) -> Self {
-        Self { handle: memory.handle, memory: Some(memory), pool }
+        Self { handle: memory.handle, memory: Some(memory), pool, verdicts: Verdicts::default() }
     }
 
     #[inline]
@@ -394,7 +441,11 @@ mod tests {
         };
         assert!((14..=16).contains(&tensors.len()), "{} tensors of 4 MiB in 64", tensors.len());
         assert!(matches!(*error, Error::Device { .. }) && error.to_string().contains("out of memory"), "{error}");
-        assert!(error.to_string().contains("in use"), "{error}");
+        for part in
+            ["a tensor of shape [1048576] and dtype f32 takes 4194304 bytes (4.0 MiB)", "are in use", "drop tensors"]
+        {
+            assert!(error.to_string().contains(part), "{error} lacks {part}");
+        }
         // What was there still is.
         assert_eq!(tensors[0].narrow(0, 7, 2).unwrap().to_vec::<f32>().unwrap(), [1.0; 2]);
         // The pool holds buffers of 4 MiB: one of 24 takes the memory of several.

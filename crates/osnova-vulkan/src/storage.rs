@@ -1,5 +1,6 @@
 //! What a tensor of this backend holds.
 
+use crate::faults::Verdicts;
 use crate::memory::Block;
 use osnova_tensor::{Layout, Tensor};
 
@@ -33,5 +34,23 @@ pub(crate) fn is_last(tensor: &mut Tensor) -> bool {
         Some(Storage::Own(_)) => true,
         Some(Storage::View(base)) => is_last(base),
         None => false,
+    }
+}
+
+/// The verdicts that the values of these tensors rest on.
+pub(crate) fn verdicts<'t>(tensors: impl IntoIterator<Item = &'t Tensor>) -> Verdicts {
+    let mut all = Verdicts::default();
+    tensors.into_iter().filter_map(block).for_each(|block| all.join(&block.verdicts));
+    all
+}
+
+/// Lets the values of an output rest on these verdicts.
+///
+/// An output with other handles is an input, or a view of one, and carries its verdicts already.
+pub(crate) fn rest_on(tensor: &mut Tensor, verdicts: &Verdicts) {
+    match tensor.storage_mut::<Storage>() {
+        Some(Storage::Own(block)) => block.verdicts.join(verdicts),
+        Some(Storage::View(base)) => rest_on(base, verdicts),
+        None => {}
     }
 }

@@ -7,6 +7,7 @@
 //! assumed about earlier batches: each begins with a barrier.
 
 use crate::commands::Commands;
+use crate::faults::Slot;
 use crate::gpu::Gpu;
 use crate::hazards;
 use crate::instance;
@@ -81,8 +82,10 @@ struct Batch {
     /// Whether the pushed descriptors have something at the binding of metadata that nothing will read.
     filled: bool,
     spill: Option<(Memory, u64)>,
-    /// Whether the host will look at what kernels reported.
-    reports: bool,
+    /// Where kernels report what they find wrong: looked at when the batch is done.
+    watched: Vec<Slot>,
+    /// Whether the host will look at what was written: reports, or what was copied.
+    shown: bool,
     /// The timeline's value when it is done.
     value: u64,
 }
@@ -157,9 +160,11 @@ impl Stream {
             ..SemaphoreCreateInfo::default()
         };
         let timeline = Semaphore::new(gpu.device.clone(), info).map_err(|error| {
-            Error::device(gpu.name(), format!("there is no timeline semaphore: {error}"), "Update the GPU's driver")
+            let problem = format!("there is no timeline semaphore: {}", instance::reason(&error));
+            Error::device(gpu.name(), problem, "Update the GPU's driver")
         })?;
-        let nothing = pool.take(1, Placement::Device).map_err(|shortage| shortage_error(gpu, pool, 1, &shortage))?;
+        let nothing = pool.take(1, Placement::Device);
+        let nothing = nothing.map_err(|shortage| shortage_error(gpu, pool, 1, &"the backend itself", &shortage))?;
         Ok(Self {
             gpu,
             pool,
@@ -176,10 +181,13 @@ impl Stream {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A buffer from the pool; when memory is short, after everything that runs is done and idle buffers are freed.
-    pub(crate) fn take(&self, bytes: u64, placement: Placement) -> Result<Memory> {
-        if let Ok(memory) = self.pool.take(bytes, placement) {
-            return Ok(memory);
+    /// A buffer from the pool for something; when memory is short, after everything that runs is done and idle buffers are freed.
+    pub(crate) fn take(&self, bytes: u64, placement: Placement, what: &dyn fmt::Display) -> Result<Memory> {
+        match self.pool.take(bytes, placement) {
+            Ok(memory) => return Ok(memory),
+            // Waiting would not help.
+            Err(shortage @ Shortage::TooLarge { .. }) => return Err(self.shortage(bytes, what, &shortage)),
+            Err(_) => {}
         }
         {
             // Under the lock: whatever another thread recorded meanwhile could use a buffer that is then freed.
@@ -188,7 +196,22 @@ impl Stream {
             self.reach(&mut state, value)?;
             self.pool.trim();
         }
-        self.pool.take(bytes, placement).map_err(|shortage| shortage_error(self.gpu, self.pool, bytes, &shortage))
+        self.pool.take(bytes, placement).map_err(|shortage| self.shortage(bytes, what, &shortage))
+    }
+
+    /// Waits until the oldest batch is done, so that the slots of its kernels are free again.
+    pub(crate) fn settle(&self) -> Result<()> {
+        let mut state = self.state();
+        self.submit(&mut state)?;
+        match state.flights.front().map(|batch| batch.value) {
+            Some(oldest) => self.reach(&mut state, oldest),
+            None => {
+                // The slots are held by threads that are about to record.
+                drop(state);
+                std::thread::yield_now();
+                Ok(())
+            }
+        }
     }
 
     /// What was recorded and waited for so far.
@@ -201,8 +224,8 @@ impl Stream {
         counts
     }
 
-    /// Records a dispatch.
-    pub(crate) fn dispatch(&self, work: &Work<'_>) -> Result<()> {
+    /// Records a dispatch, and where its kernel reports what it finds wrong.
+    pub(crate) fn dispatch(&self, work: &Work<'_>, watched: Option<Slot>) -> Result<()> {
         let spilled = work.words.len() > PUSH_WORDS;
         let mut state = self.state();
         let batch = self.open(&mut state)?;
@@ -212,7 +235,7 @@ impl Stream {
             let full = batch.spill.as_ref().is_none_or(|(memory, used)| used + bytes > memory.size());
             if full {
                 let memory = self.pool.take(SPILL_BYTES.max(bytes), Placement::Upload);
-                let memory = memory.map_err(|shortage| shortage_error(self.gpu, self.pool, bytes, &shortage))?;
+                let memory = memory.map_err(|shortage| self.shortage(bytes, &"a kernel's metadata", &shortage))?;
                 batch.commands.staging.extend(batch.spill.replace((memory, 0)).map(|(memory, _)| memory));
             }
             if let Some((memory, used)) = &mut batch.spill {
@@ -237,7 +260,7 @@ impl Stream {
             match bound.access {
                 Access::Read => batch.commands.hazards.note(bound.buffer, false),
                 Access::Write => batch.commands.hazards.note(bound.buffer, true),
-                Access::Report => batch.reports = true,
+                Access::Report => batch.shown = true,
             }
         }
         let (spill, spill_size) = match &batch.spill {
@@ -252,6 +275,7 @@ impl Stream {
         infos.push(vk::DescriptorBufferInfo { buffer: spill, offset: spill_at, range: spill_size });
         self.encode(batch, work, &infos, spilled)?;
         batch.commands.shaders.push(work.shader);
+        batch.watched.extend(watched);
         batch.length += 1;
         self.submit_if_due(&mut state)
     }
@@ -338,13 +362,13 @@ impl Stream {
         Ok(())
     }
 
-    /// Records a copy of bytes from a staging buffer, which goes back to the pool when that is done.
-    pub(crate) fn upload(&self, staging: Memory, target: vk::Buffer, size: u64) -> Result<()> {
+    /// Records a copy of bytes from a staging buffer, which goes back to the pool when that is done, to byte `at` of a buffer on.
+    pub(crate) fn upload(&self, staging: Memory, target: vk::Buffer, at: u64, size: u64) -> Result<()> {
         let mut state = self.state();
         let source = staging.handle();
         match self.open(&mut state) {
             Ok(batch) => {
-                self.copy(batch, source, 0, target, 0, size);
+                self.copy(batch, source, 0, target, at, size);
                 batch.commands.staging.push(staging);
             }
             Err(error) => {
@@ -357,14 +381,30 @@ impl Stream {
     }
 
     /// Copies a range of a buffer into a staging buffer and waits until it is there.
-    pub(crate) fn read(&self, source: vk::Buffer, offset: u64, staging: &Memory, size: u64) -> Result<()> {
+    pub(crate) fn read(&self, source: vk::Buffer, offset: u64, staging: Memory, size: u64) -> Result<Memory> {
         let mut state = self.state();
-        let batch = self.open(&mut state)?;
+        let batch = match self.open(&mut state) {
+            Ok(batch) => batch,
+            Err(error) => {
+                // Nothing was recorded, so nothing uses it.
+                self.pool.give(staging);
+                return Err(error);
+            }
+        };
         self.copy(batch, source, offset, staging.handle(), 0, size);
-        batch.reports = true;
-        let value = self.submit(&mut state)?;
-        drop(state);
-        self.wait(value)
+        batch.shown = true;
+        let outcome = self.submit(&mut state).and_then(|value| {
+            drop(state);
+            self.wait(value)
+        });
+        match outcome {
+            Ok(()) => Ok(staging),
+            Err(error) => {
+                // Nobody knows whether a lost device still writes to it: it is never used again.
+                std::mem::forget(staging);
+                Err(error)
+            }
+        }
     }
 
     fn copy(&self, batch: &mut Batch, source: vk::Buffer, offset: u64, target: vk::Buffer, at: u64, size: u64) {
@@ -409,7 +449,8 @@ impl Stream {
                 pipeline: vk::Pipeline::null(),
                 filled: false,
                 spill: None,
-                reports: false,
+                watched: Vec::new(),
+                shown: false,
                 value: state.submitted + 1,
             });
         }
@@ -438,7 +479,7 @@ impl Stream {
         }
         let Some(batch) = state.batch.take() else { return Ok(state.submitted) };
         let functions = self.gpu.device.fns();
-        if batch.reports {
+        if batch.shown {
             batch.commands.show_host(self.gpu);
         }
         // SAFETY: the command buffer is recording.
@@ -499,6 +540,7 @@ impl Stream {
         let completed = self.completed().map_err(|error| self.fail(state, error))?;
         while state.flights.front().is_some_and(|batch| batch.value <= completed) {
             let Some(batch) = state.flights.pop_front() else { break };
+            batch.watched.into_iter().for_each(Slot::settle);
             let mut commands = batch.commands;
             let staging = commands.staging.drain(..);
             staging.chain(batch.spill.map(|(memory, _)| memory)).for_each(|memory| self.pool.give(memory));
@@ -561,6 +603,10 @@ impl Stream {
         )
     }
 
+    fn shortage(&self, bytes: u64, what: &dyn fmt::Display, shortage: &Shortage) -> Box<Error> {
+        shortage_error(self.gpu, self.pool, bytes, what, shortage)
+    }
+
     fn failed(&self, what: &str, error: vk::Result) -> Box<Error> {
         Error::device(self.gpu.name(), format!("{what} failed: {error}"), "Free memory, or update the GPU's driver")
     }
@@ -583,17 +629,42 @@ impl State {
     }
 }
 
-/// The error of an allocation that failed.
-fn shortage_error(gpu: &Gpu, pool: &Pool, bytes: u64, shortage: &Shortage) -> Box<Error> {
-    let problem = match shortage {
-        Shortage::OutOfMemory => format!(
-            "out of memory: {bytes} bytes were asked for, {} are in use, the device has {} MiB",
-            pool.used(),
-            gpu.info.memory >> 20
+/// A number of bytes, in large units too.
+struct Bytes(u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(bytes) = *self;
+        match bytes {
+            ..1_048_576 => write!(f, "{bytes} bytes"),
+            ..1_073_741_824 => write!(f, "{bytes} bytes ({:.1} MiB)", bytes as f64 / 1_048_576.0),
+            _ => write!(f, "{bytes} bytes ({:.1} GiB)", bytes as f64 / 1_073_741_824.0),
+        }
+    }
+}
+
+/// The error of an allocation that failed, for something of this many bytes.
+fn shortage_error(gpu: &Gpu, pool: &Pool, bytes: u64, what: &dyn fmt::Display, shortage: &Shortage) -> Box<Error> {
+    let takes = format!("{what} takes {}", Bytes(bytes));
+    let (problem, advice) = match shortage {
+        Shortage::OutOfMemory => (
+            format!(
+                "out of memory: {takes}, while {} are in use of the {} that this device has",
+                Bytes(pool.used()),
+                Bytes(gpu.info.memory)
+            ),
+            "Free memory: drop tensors, use smaller batches or a smaller model, or close other programs",
         ),
-        Shortage::Failed(reason) => format!("{bytes} bytes cannot be allocated: {reason}"),
+        Shortage::TooLarge { limit } => (
+            format!("out of memory: {takes}, but this device has no more than {} for one tensor", Bytes(*limit)),
+            "Split the tensor, use smaller batches or a smaller model, or a device with more memory",
+        ),
+        Shortage::Failed(reason) => (
+            format!("{takes}, and the driver does not provide it: {reason}"),
+            "Free memory, or update the GPU's driver",
+        ),
     };
-    Error::device(gpu.name(), problem, "Use smaller batches or a smaller model, drop tensors, or close other programs")
+    Error::device(gpu.name(), problem, advice)
 }
 
 #[cfg(test)]

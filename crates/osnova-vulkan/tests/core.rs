@@ -103,7 +103,7 @@ fn a_wrong_index_is_told_when_the_host_waits() -> Result<()> {
     let error = result.to_vec::<f32>().unwrap_err();
     assert!(matches!(*error, Error::Argument { .. }), "{error}");
     assert!(error.to_string().contains("index 5 is out of range for axis 0 of size 3"), "{error}");
-    // Told once; the device goes on.
+    // The device goes on.
     assert_eq!(x.to_vec::<f32>()?, [1.0, 2.0, 3.0]);
     // Whoever waits for the device hears of it, also of what another thread did.
     thread::scope(|scope| scope.spawn(|| x.index_select(0, &wrong).map(drop)).join()).expect("it does not panic")?;
@@ -157,6 +157,13 @@ fn out_of_memory() -> Result<()> {
     let memory = Device::available()?[0].memory as usize;
     let error = Tensor::full([memory / 4, 8], 1.0f32, DType::F32, device).unwrap_err();
     assert!(matches!(*error, Error::Device { .. }), "{error}");
+    let message = error.to_string();
+    let tensor =
+        format!("out of memory: a tensor of shape [{}, 8] and dtype f32 takes {} bytes", memory / 4, memory * 8);
+    for part in [tensor.as_str(), "no more than", "for one tensor", "Split the tensor"] {
+        assert!(message.contains(part), "{message} lacks {part}");
+    }
+    assert!(!message.contains("validation"), "{message}");
     assert_eq!(Tensor::new([1.0f32], device)?.to_vec::<f32>()?, [1.0]);
     Ok(())
 }
@@ -176,7 +183,9 @@ fn impossible_sizes() -> Result<()> {
         for outcome in outcomes {
             let error = outcome.unwrap_err();
             assert!(matches!(*error, Error::Device { .. } | Error::Shape { .. }), "{error}");
-            assert!(error.to_string().contains("bytes") || error.to_string().contains("elements"), "{error}");
+            let message = error.to_string();
+            assert!(message.contains("bytes") || message.contains("elements"), "{message}");
+            assert!(!message.contains("validation"), "{message}");
         }
     }
     assert_eq!(Tensor::new([1.0f32], device)?.to_vec::<f32>()?, [1.0]);

@@ -7,7 +7,7 @@ layout(std430, set = 0, binding = BIAS_BINDING) readonly buffer Bias {
     STORED bias[];
 };
 
-// By the numbers that the same functions have in `operations.glsl`; any other is no activation.
+// By the numbers that the same functions have in `operations.glsl`; 99 is no activation, and the host sends no other.
 COMPUTED activated(COMPUTED x, uint activation) {
     switch (activation) {
     case 12: return m_tanh(x);
@@ -15,8 +15,9 @@ COMPUTED activated(COMPUTED x, uint activation) {
     case 18: return is_nan(x) || order_key(x) > order_key(COMPUTED(0)) ? x : COMPUTED(0);
     case 101: return m_gelu(x);
     case 102: return m_gelu_tanh(x);
+    case 99: return x;
     case 103: return m_silu(x);
-    default: return x;
+    default: return NOT_A_NUMBER;
     }
 }
 

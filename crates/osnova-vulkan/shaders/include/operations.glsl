@@ -1,5 +1,5 @@
-// The elementwise functions of COMPUTED, by number: the order of `Unary::ALL` and `Binary::ALL`, and from 100 on those that
-// `kernels/elementwise.rs` names. OPERATION is a specialisation constant, so one of them is left in a pipeline.
+// The elementwise functions of COMPUTED, by the numbers that `kernels/elementwise.rs` gives them: it sends no other. OPERATION is a specialisation
+// constant, so one of them is left in a pipeline.
 
 COMPUTED clamped(COMPUTED x, COMPUTED low, COMPUTED high) {
     return smaller(larger(x, low), high);
@@ -31,7 +31,7 @@ COMPUTED unary(uint operation, COMPUTED x, COMPUTED low, COMPUTED high) {
     case 101: return m_gelu(x);
     case 102: return m_gelu_tanh(x);
     case 103: return m_silu(x);
-    default: return x;
+    default: return NOT_A_NUMBER;
     }
 }
 
@@ -48,7 +48,7 @@ COMPUTED binary(uint operation, COMPUTED x, COMPUTED y) {
     case 100: return order_key(y) > order_key(COMPUTED(0)) ? x : COMPUTED(0);
     case 101: result = x * (y * (COMPUTED(1) - y)); return result;
     case 102: result = x * (COMPUTED(1) - y * y); return result;
-    default: return x;
+    default: return NOT_A_NUMBER;
     }
 }
 
@@ -108,7 +108,7 @@ COMPUTED unary(uint operation, COMPUTED x, COMPUTED low, COMPUTED high) {
     case 19: return ~x;
     case 100: return clamped(x, low, high);
     case 104: return x ^ COMPUTED(1);
-    default: return x;
+    default: return COMPUTED(0);
     }
 }
 
@@ -124,7 +124,7 @@ COMPUTED binary(uint operation, COMPUTED x, COMPUTED y) {
     case 7: return x & y;
     case 8: return x | y;
     case 9: return x ^ y;
-    default: return x;
+    default: return COMPUTED(0);
     }
 }
 #endif

@@ -68,6 +68,18 @@ fn as_integers(start: f64, step: f64, length: usize) -> Option<(i32, i32, i32)> 
     (farthest <= EXACT_INTEGERS && each.abs() <= EXACT_INTEGERS).then_some((first as i32, each as i32, exponent))
 }
 
+/// Writes `start + index · step` from the host, a piece at a time: what the device holds may be more than the host has room for twice.
+fn write_steps(engine: &Engine, output: &Tensor, start: f64, step: f64) -> Result<()> {
+    const PIECE: usize = 1 << 20;
+    let (length, dtype) = (output.count(), output.dtype());
+    for first in (0..length).step_by(PIECE) {
+        let values: Vec<f64> =
+            (first..length.min(first.saturating_add(PIECE))).map(|index| start + index as f64 * step).collect();
+        engine.write(output, first * dtype.size(), HostData::from_f64(dtype, &values).as_bytes())?;
+    }
+    Ok(())
+}
+
 /// Integers and what 32-bit floats count exactly come from the device. The rest is made on the host: the steps are f64, which few GPUs
 /// compute quickly and some not at all.
 pub(crate) fn arange(engine: &Engine, device: Device, start: Scalar, step: Scalar, meta: &Meta) -> Result<Tensor> {
@@ -77,8 +89,7 @@ pub(crate) fn arange(engine: &Engine, device: Device, start: Scalar, step: Scala
     let (shader, words) = if meta.dtype.is_float() {
         let (start, step) = (start.to_f64(), step.to_f64());
         let Some((first, each, exponent)) = as_integers(start, step, length) else {
-            let values: Vec<f64> = (0..length).map(|index| start + index as f64 * step).collect();
-            engine.write(&output, HostData::from_f64(meta.dtype, &values).as_bytes())?;
+            write_steps(engine, &output, start, step)?;
             return Ok(output);
         };
         (shader!("arange", meta.dtype), [first as u32, 0, each as u32, 0, exponent as u32])

@@ -24,12 +24,56 @@ const RELU_GRADIENT: u32 = 100;
 const SIGMOID_GRADIENT: u32 = 101;
 const TANH_GRADIENT: u32 = 102;
 
-fn unary_number(kind: Unary) -> Option<u32> {
-    Unary::ALL.iter().position(|&known| known == kind).map(|index| index as u32)
+/// The number of a function of one tensor in the module of a dtype; none if it is not there.
+fn unary_number(kind: Unary, dtype: DType) -> Option<u32> {
+    let number = match kind {
+        Unary::Neg => 0,
+        Unary::Abs => 1,
+        Unary::Sign => 2,
+        Unary::Exp => 3,
+        Unary::Expm1 => 4,
+        Unary::Ln => 5,
+        Unary::Ln1p => 6,
+        Unary::Sqrt => 7,
+        Unary::Rsqrt => 8,
+        Unary::Recip => 9,
+        Unary::Sin => 10,
+        Unary::Cos => 11,
+        Unary::Tanh => 12,
+        Unary::Sigmoid => 13,
+        Unary::Erf => 14,
+        Unary::Floor => 15,
+        Unary::Ceil => 16,
+        Unary::Round => 17,
+        Unary::Relu => 18,
+        Unary::Not if dtype == DType::Bool => LOGICAL_NOT,
+        Unary::Not => 19,
+        _ => return None,
+    };
+    let known = match dtype {
+        DType::Bool => number == LOGICAL_NOT,
+        float if float.is_float() => number <= 18,
+        _ => matches!(number, 0..=2 | 18..=19),
+    };
+    known.then_some(number)
 }
 
-fn binary_number(kind: Binary) -> Option<u32> {
-    Binary::ALL.iter().position(|&known| known == kind).map(|index| index as u32)
+/// The same of a function of two tensors.
+fn binary_number(kind: Binary, dtype: DType) -> Option<u32> {
+    let number = match kind {
+        Binary::Add => 0,
+        Binary::Sub => 1,
+        Binary::Mul => 2,
+        Binary::Div => 3,
+        Binary::Pow => 4,
+        Binary::Min => 5,
+        Binary::Max => 6,
+        Binary::And => 7,
+        Binary::Or => 8,
+        Binary::Xor => 9,
+        _ => return None,
+    };
+    (number <= 6 || !dtype.is_float()).then_some(number)
 }
 
 fn comparison_number(kind: Comparison) -> u32 {
@@ -98,10 +142,7 @@ fn apply(
 }
 
 pub(crate) fn unary(engine: &Engine, device: Device, kind: Unary, input: Tensor, meta: &Meta) -> Result<Tensor> {
-    if meta.dtype == DType::Bool {
-        return apply(engine, device, LOGICAL_NOT, input, meta, [[0; 2]; 2]);
-    }
-    let number = unary_number(kind).ok_or_else(|| engine.unsupported(kind.name(), Some(meta.dtype)))?;
+    let number = unary_number(kind, meta.dtype).ok_or_else(|| engine.unsupported(kind.name(), Some(meta.dtype)))?;
     apply(engine, device, number, input, meta, [[0; 2]; 2])
 }
 
@@ -121,16 +162,28 @@ pub(crate) fn clamp(
     apply(engine, device, CLAMP, input, meta, bounds)
 }
 
-/// The number of an activation among the functions of one tensor; that of identity is no function's.
+/// The number of an activation among the functions of one tensor of floats; that of identity is no function's. None if it is not known.
 pub(crate) fn activation_number(kind: Activation) -> Option<u32> {
     match kind {
         Activation::Identity => Some(IDENTITY),
-        Activation::Relu => unary_number(Unary::Relu),
-        Activation::Sigmoid => unary_number(Unary::Sigmoid),
-        Activation::Tanh => unary_number(Unary::Tanh),
+        Activation::Relu => unary_number(Unary::Relu, DType::F32),
+        Activation::Sigmoid => unary_number(Unary::Sigmoid, DType::F32),
+        Activation::Tanh => unary_number(Unary::Tanh, DType::F32),
         Activation::Gelu => Some(GELU),
         Activation::GeluTanh => Some(GELU_TANH),
         Activation::Silu => Some(SILU),
+        _ => None,
+    }
+}
+
+/// The number of an activation's gradient among the functions of two tensors of floats; that of identity is no function's. None if it is not known, or
+/// not told from the output.
+pub(crate) fn gradient_number(kind: Activation) -> Option<u32> {
+    match kind {
+        Activation::Identity => Some(IDENTITY),
+        Activation::Relu => Some(RELU_GRADIENT),
+        Activation::Sigmoid => Some(SIGMOID_GRADIENT),
+        Activation::Tanh => Some(TANH_GRADIENT),
         _ => None,
     }
 }
@@ -143,10 +196,10 @@ pub(crate) fn activate(
     input: Tensor,
     meta: &Meta,
 ) -> Result<Tensor> {
-    if kind == Activation::Identity {
+    let number = activation_number(kind).ok_or_else(|| engine.unsupported(kind.name(), Some(meta.dtype)))?;
+    if number == IDENTITY {
         return Ok(input);
     }
-    let number = activation_number(kind).ok_or_else(|| engine.unsupported(kind.name(), Some(meta.dtype)))?;
     apply(engine, device, number, input, meta, [[0; 2]; 2])
 }
 
@@ -178,7 +231,7 @@ pub(crate) fn binary(
     right: Tensor,
     meta: &Meta,
 ) -> Result<Tensor> {
-    let number = binary_number(kind).ok_or_else(|| engine.unsupported(kind.name(), Some(meta.dtype)))?;
+    let number = binary_number(kind, meta.dtype).ok_or_else(|| engine.unsupported(kind.name(), Some(meta.dtype)))?;
     combine(engine, device, number, left, right, meta)
 }
 
@@ -191,12 +244,11 @@ pub(crate) fn activation_gradient(
     output: Tensor,
     meta: &Meta,
 ) -> Result<Tensor> {
-    let number = match kind {
-        Activation::Relu => RELU_GRADIENT,
-        Activation::Sigmoid => SIGMOID_GRADIENT,
-        Activation::Tanh => TANH_GRADIENT,
-        _ => return Ok(gradient),
-    };
+    let unknown = || engine.unsupported(&format!("the gradient of {}", kind.name()), Some(meta.dtype));
+    let number = gradient_number(kind).ok_or_else(unknown)?;
+    if number == IDENTITY {
+        return Ok(gradient);
+    }
     combine(engine, device, number, gradient, output, meta)
 }
 
@@ -228,9 +280,19 @@ pub(crate) fn where_(
 }
 
 pub(crate) fn cast(engine: &Engine, device: Device, input: Tensor, meta: &Meta) -> Result<Tensor> {
-    /// Numbered as in `DType`; see `shaders/cast.comp`.
+    /// As in `shaders/cast.comp`.
     fn number(dtype: DType) -> u32 {
-        DType::ALL.iter().position(|&known| known == dtype).unwrap_or(0) as u32
+        match dtype {
+            DType::F32 => 0,
+            DType::F64 => 1,
+            DType::F16 => 2,
+            DType::BF16 => 3,
+            DType::I64 => 4,
+            DType::I32 => 5,
+            DType::U32 => 6,
+            DType::U8 => 7,
+            DType::Bool => 8,
+        }
     }
     if input.dtype() == meta.dtype {
         return Ok(input);
@@ -250,4 +312,47 @@ pub(crate) fn cast(engine: &Engine, device: Device, input: Tensor, meta: &Meta) 
     };
     map(engine, shader, number(input.dtype()) * 16 + number(meta.dtype), [&input], &output, &[])?;
     Ok(output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers of the cases in each function called `name` of a shader, in the order of the functions.
+    fn cases(source: &str, name: &str) -> Vec<Vec<u32>> {
+        let functions = source.split("\n}").filter(|function| function.contains(&format!(" {name}(")));
+        let number = |line: &str| line.trim().strip_prefix("case ")?.split(':').next()?.parse().ok();
+        functions.map(|function| function.lines().filter_map(number).collect()).collect()
+    }
+
+    /// A number that the host may send and a shader lacks would compute something else.
+    #[test]
+    fn shaders_know_every_number() {
+        let source = include_str!("../../shaders/include/operations.glsl");
+        let (unary, binary) = (cases(source, "unary"), cases(source, "binary"));
+        assert!(unary.len() == 2 && binary.len() == 2, "one for floats, one for integers");
+        for dtype in DType::ALL {
+            let family = usize::from(!dtype.is_float());
+            for kind in Unary::ALL {
+                let number = unary_number(kind, dtype);
+                assert!(number.is_none_or(|number| unary[family].contains(&number)), "{kind:?} of {dtype}");
+                assert!(number.is_some() || !kind.accepts(dtype), "{kind:?} of {dtype}");
+            }
+            for kind in Binary::ALL {
+                let number = binary_number(kind, dtype);
+                assert!(number.is_none_or(|number| binary[family].contains(&number)), "{kind:?} of {dtype}");
+                assert!(number.is_some() || !kind.accepts(dtype), "{kind:?} of {dtype}");
+            }
+        }
+        assert!(unary.iter().all(|known| known.contains(&CLAMP)));
+        let finished = &cases(include_str!("../../shaders/include/finish.glsl"), "activated")[0];
+        for kind in Activation::ALL {
+            let number = activation_number(kind).expect("all activations are known");
+            assert!(finished.contains(&number), "{kind:?} at the end of a product");
+            assert!(number == IDENTITY || unary[0].contains(&number), "{kind:?}");
+            let gradient = gradient_number(kind);
+            assert!(gradient.is_none_or(|number| number == IDENTITY || binary[0].contains(&number)), "{kind:?}");
+            assert_eq!(gradient.is_some(), kind.derivative_from_output(), "{kind:?}");
+        }
+    }
 }

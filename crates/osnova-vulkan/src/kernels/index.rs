@@ -1,5 +1,5 @@
-//! Elements by index: gather, index-select and their adjoints. The index is checked by the kernel, and what is wrong is told later:
-//! see [`crate::faults`].
+//! Elements by index: gather, index-select and their adjoints. The index is checked by the kernel, and what is wrong is told to whoever reads
+//! the result: see [`crate::faults`].
 //!
 //! The adjoints add where an index may repeat. Atomic additions would come in any order, and floats would round differently from run to
 //! run; so the index is sorted, which keeps the order of equals, and one thread adds what goes to one place: within a block of
@@ -8,9 +8,9 @@
 use super::elementwise::reusable;
 use super::movement::copy;
 use super::sort::{first_along, sort_index};
-use super::{shader, shader_by_width};
+use super::{index_kind, shader, shader_by_width};
 use crate::engine::Engine;
-use crate::faults::Watch;
+use crate::faults::{Slot, Verdicts, Watch};
 use crate::walk::Walk;
 use osnova_tensor::{DType, Device, Error, Layout, Meta, Result, Shape, SliceRange, Tensor};
 
@@ -28,24 +28,26 @@ const JOINS: u32 = 2;
 pub(crate) fn gather(
     engine: &Engine,
     device: Device,
-    input: &Tensor,
-    index: &Tensor,
+    inputs: &[Tensor],
     axis: usize,
     meta: &Meta,
+    verdicts: &mut Verdicts,
 ) -> Result<Tensor> {
-    pick(engine, device, "gather", input, index, index.layout(), axis, meta)
+    let picked = Picked { operation: "gather", input: &inputs[0], index: &inputs[1], along: *inputs[1].layout(), axis };
+    pick(engine, device, &picked, meta, verdicts)
 }
 
 pub(crate) fn index_select(
     engine: &Engine,
     device: Device,
-    input: &Tensor,
-    index: &Tensor,
+    inputs: &[Tensor],
     axis: usize,
     meta: &Meta,
+    verdicts: &mut Verdicts,
 ) -> Result<Tensor> {
-    let along = repeated(engine, index.layout(), axis, &meta.shape)?;
-    pick(engine, device, "index_select", input, index, &along, axis, meta)
+    let along = repeated(engine, inputs[1].layout(), axis, &meta.shape)?;
+    let picked = Picked { operation: "index_select", input: &inputs[0], index: &inputs[1], along, axis };
+    pick(engine, device, &picked, meta, verdicts)
 }
 
 /// A vector along an axis of `shape`, repeated along the others.
@@ -69,18 +71,19 @@ fn empty_axis(operation: &'static str, axis: usize) -> Box<Error> {
     Error::argument(operation, format!("axis {axis} is empty, so no index is in range"), "Give an empty index")
 }
 
-/// For each element of the output the one of the input at the same place, but for the axis: there the index tells.
-#[expect(clippy::too_many_arguments, reason = "what two operations share")]
-fn pick(
-    engine: &Engine,
-    device: Device,
+/// What is picked out of which tensor.
+struct Picked<'a> {
     operation: &'static str,
-    input: &Tensor,
-    index: &Tensor,
-    along: &Layout,
+    input: &'a Tensor,
+    index: &'a Tensor,
+    /// The index, seen in the shape of the output.
+    along: Layout,
     axis: usize,
-    meta: &Meta,
-) -> Result<Tensor> {
+}
+
+/// For each element of the output the one of the input at the same place, but for the axis: there the index tells.
+fn pick(engine: &Engine, device: Device, picked: &Picked<'_>, meta: &Meta, verdicts: &mut Verdicts) -> Result<Tensor> {
+    let Picked { operation, input, index, ref along, axis } = *picked;
     let output = engine.create(device, meta)?;
     let count = engine.count(meta.shape.count())?;
     if count == 0 {
@@ -90,22 +93,24 @@ fn pick(
     if size == 0 {
         return Err(empty_axis(operation, axis));
     }
+    let limit = engine.count(size)?;
     let first = first_repeated(engine, input.layout(), axis, &meta.shape)?;
     let walk = Walk::new(&meta.shape, [&first, along]);
     let (target, source, indices) = (engine.output(&output)?, engine.input(input)?, engine.input(index)?);
-    let slot = engine.fault_slot()?;
-    let stride = input.layout().strides()[axis] as i32;
+    let kind = index_kind(engine, operation, index)?;
+    let slot = engine.watch(Watch { operation, axis, size }, verdicts)?;
     engine
         .shader(shader_by_width!("gather", input.dtype()))
         .constant(walk.is_linear())
+        .constant(kind)
         .bind(&target)
         .bind(&source)
         .bind(&indices)
         .bind(&engine.faults())
-        .words(&[count, slot.number(), size as u32, stride as u32])
+        .words(&[count, slot.number(), limit, stride(input.layout(), axis)])
         .words(&walk.words([&source, &indices]))
+        .watched(slot)
         .elements(count)?;
-    slot.watch(Watch { operation, axis, size });
     Ok(output)
 }
 
@@ -117,6 +122,7 @@ pub(crate) fn scatter_add(
     source: &Tensor,
     axis: usize,
     meta: &Meta,
+    verdicts: &mut Verdicts,
 ) -> Result<Tensor> {
     // The sorted index holds the rows along the axis one after the other.
     let rank = index.shape().rank();
@@ -127,7 +133,7 @@ pub(crate) fn scatter_add(
     let sorted = Layout::contiguous(Shape::new(&dims)?).permute(&order);
     let addition =
         Addition { operation: "scatter_add", index, index_axis: axis, along: *index.layout(), sorted, source, axis };
-    addition.run(engine, device, base, meta)
+    addition.run(engine, device, base, meta, verdicts)
 }
 
 pub(crate) fn index_add(
@@ -138,11 +144,12 @@ pub(crate) fn index_add(
     source: &Tensor,
     axis: usize,
     meta: &Meta,
+    verdicts: &mut Verdicts,
 ) -> Result<Tensor> {
     let along = repeated(engine, index.layout(), axis, source.shape())?;
     let sorted = repeated(engine, &Layout::contiguous(*index.shape()), axis, source.shape())?;
     let addition = Addition { operation: "index_add", index, index_axis: 0, along, sorted, source, axis };
-    addition.run(engine, device, base, meta)
+    addition.run(engine, device, base, meta, verdicts)
 }
 
 /// Elements of `source` to be added where the index says.
@@ -159,12 +166,23 @@ struct Addition<'a> {
 }
 
 impl Addition<'_> {
-    fn run(&self, engine: &Engine, device: Device, mut base: Tensor, meta: &Meta) -> Result<Tensor> {
+    fn run(
+        &self,
+        engine: &Engine,
+        device: Device,
+        mut base: Tensor,
+        meta: &Meta,
+        verdicts: &mut Verdicts,
+    ) -> Result<Tensor> {
         let (shape, axis) = (self.source.shape(), self.axis);
         let size = meta.shape[axis];
         if size == 0 && shape.count() > 0 {
             return Err(empty_axis(self.operation, axis));
         }
+        // Nothing is written before it is known that all can be done.
+        engine.count(shape.count())?;
+        engine.count(size)?;
+        index_kind(engine, self.operation, self.index)?;
         let output = if reusable(&mut base, meta) {
             base.clone()
         } else {
@@ -172,30 +190,29 @@ impl Addition<'_> {
             copy(engine, &base, &output)?;
             output
         };
-        if engine.count(shape.count())? == 0 {
+        if shape.count() == 0 {
             return Ok(output);
         }
         let watch = Watch { operation: self.operation, axis, size };
         let source = first_repeated(engine, self.source.layout(), axis, shape)?;
         let target = first_repeated(engine, output.layout(), axis, shape)?;
         if shape[axis] <= FEW_INDICES {
-            let slot = engine.fault_slot()?;
             let [along, source, target] = [&self.along, &source, &target].map(|layout| first_along(layout, axis));
-            let pass = Pass { way: ROWS, index: [self.index; 2], partial: &output, slot: slot.number() };
+            let slot = Some(engine.watch(watch, verdicts)?);
+            let pass = Pass { way: ROWS, index: [self.index; 2], partial: &output, slot };
             let index_stride = stride(&self.along, axis);
-            self.record(engine, &output, &pass, [&along, &source, &target, &target], [index_stride, 0])?;
-            slot.watch(watch);
+            self.record(engine, &output, pass, [&along, &source, &target, &target], [index_stride, 0])?;
             return Ok(output);
         }
-        let [index, places] = &sort_index(engine, device, self.index, self.index_axis, watch)?;
+        let [index, places] = &sort_index(engine, device, self.index, self.index_axis, watch, verdicts)?;
         let blocks = shape[axis].div_ceil(BLOCK);
         let mut dims = shape.to_vec();
         dims[axis] = 2 * blocks;
         let partial = engine.create(device, &Meta::new(Shape::new(&dims)?, computed(meta.dtype)))?;
         let partial_stride = stride(partial.layout(), axis);
         let sums = first_repeated(engine, partial.layout(), axis, shape)?;
-        let pass = Pass { way: PIECES, index: [index, places], partial: &partial, slot: 0 };
-        self.record(engine, &output, &pass, [&self.sorted, &source, &target, &sums], [0, partial_stride])?;
+        let pass = |way: u32| Pass { way, index: [index, places], partial: &partial, slot: None };
+        self.record(engine, &output, pass(PIECES), [&self.sorted, &source, &target, &sums], [0, partial_stride])?;
         if blocks > 1 {
             let every = |layout: &Layout, step: usize| {
                 let whole = |&dim: &usize| SliceRange { start: 0, length: dim, step: 1 };
@@ -204,9 +221,14 @@ impl Addition<'_> {
                 layout.slice(&ranges)
             };
             let layouts = [&self.sorted, &source, &target].map(|layout| every(layout, BLOCK));
-            let pass = Pass { way: JOINS, ..pass };
             let sums = every(partial.layout(), 2);
-            self.record(engine, &output, &pass, [&layouts[0], &layouts[1], &layouts[2], &sums], [0, partial_stride])?;
+            self.record(
+                engine,
+                &output,
+                pass(JOINS),
+                [&layouts[0], &layouts[1], &layouts[2], &sums],
+                [0, partial_stride],
+            )?;
         }
         Ok(output)
     }
@@ -216,7 +238,7 @@ impl Addition<'_> {
         &self,
         engine: &Engine,
         output: &Tensor,
-        pass: &Pass<'_>,
+        pass: Pass<'_>,
         layouts: [&Layout; 4],
         strides: [u32; 2],
     ) -> Result<()> {
@@ -226,23 +248,26 @@ impl Addition<'_> {
         let [index, places] = [engine.input(pass.index[0])?, engine.input(pass.index[1])?];
         // The module could write to it, whatever the way.
         let partial = engine.output(pass.partial)?;
-        let (size, length) = (output.shape()[self.axis] as u32, self.source.shape()[self.axis] as u32);
+        let (size, length) = (engine.count(output.shape()[self.axis])?, engine.count(self.source.shape()[self.axis])?);
+        let count = engine.count(shape.count())?;
         let [source_stride, output_stride] = [self.source, output].map(|tensor| stride(tensor.layout(), self.axis));
         engine
             .shader(shader!("add_at", output.dtype()))
             .constant(walk.is_linear())
             .constant(pass.way)
+            .constant(index_kind(engine, self.operation, self.index)?)
             .bind(&target)
             .bind(&source)
             .bind(&index)
             .bind(&places)
             .bind(&engine.faults())
             .bind(&partial)
-            .words(&[shape.count() as u32, pass.slot, size, length])
+            .words(&[count, pass.slot.as_ref().map_or(0, Slot::number), size, length])
             .words(&[source_stride, output_stride])
             .words(&strides)
             .words(&walk.words([&index, &source, &target, &partial]))
-            .elements(shape.count() as u32)
+            .watched(pass.slot)
+            .elements(count)
     }
 }
 
@@ -252,7 +277,7 @@ struct Pass<'a> {
     /// The index; or sorted, and the places.
     index: [&'a Tensor; 2],
     partial: &'a Tensor,
-    slot: u32,
+    slot: Option<Slot>,
 }
 
 fn stride(layout: &Layout, axis: usize) -> u32 {

@@ -4,9 +4,9 @@
 //! is only one workgroup, it makes the loss at once. How many there are depends on the shapes alone, so that two runs give the same bits.
 
 use super::rows::Teams;
-use super::{scalar_words, shader};
+use super::{index_kind, scalar_words, shader};
 use crate::engine::{ELEMENTS_PER_THREAD, Engine, Place, THREADS, Words};
-use crate::faults::Watch;
+use crate::faults::{Verdicts, Watch};
 use crate::walk::Walk;
 use osnova_tensor::{
     BinaryCrossEntropy, CrossEntropy, DType, Device, Meta, Outputs, ReductionKind, Result, Scalar, Shape, Tensor,
@@ -122,6 +122,7 @@ pub(crate) fn cross_entropy(
     attributes: &CrossEntropy,
     inputs: &[Tensor],
     metas: &[Meta],
+    verdicts: &mut Verdicts,
 ) -> Result<Outputs> {
     let (logits, target) = (&inputs[0], &inputs[1]);
     let (dtype, classes) = (logits.dtype(), logits.shape()[1]);
@@ -134,6 +135,7 @@ pub(crate) fn cross_entropy(
     let weight_lie = inputs.get(2).map_or(smallvec![0, 0], |weight| lie(&weights, weight));
     let ignored = attributes.ignore_index.unwrap_or(0) as u64;
     let ignored = [ignored as u32, (ignored >> 32) as u32];
+    let kind = index_kind(engine, "cross_entropy", target)?;
 
     let divisor = if attributes.reduction != ReductionKind::Mean {
         Divisor::Number(1.0)
@@ -144,6 +146,7 @@ pub(crate) fn cross_entropy(
             .shader(shader!("sample_weight", dtype))
             .constant(attributes.weighted)
             .constant(attributes.ignore_index.is_some())
+            .constant(kind)
             .whole_subgroups()
             .bind(&engine.output(&parts)?)
             .bind(&labels)
@@ -165,7 +168,7 @@ pub(crate) fn cross_entropy(
     let values_place = engine.output(&values)?;
     let gradient_place = gradient.as_ref().map_or(Ok(values_place), |gradient| engine.output(gradient))?;
     let smoothing = attributes.label_smoothing.get();
-    let slot = engine.fault_slot()?;
+    let slot = engine.watch(Watch { operation: "cross_entropy", axis: 1, size: classes }, verdicts)?;
     let dispatch = engine.shader(shader!("cross_entropy", dtype)).constant(attributes.with_gradient);
     let mut dispatch = teams
         .constants(dispatch)
@@ -174,6 +177,7 @@ pub(crate) fn cross_entropy(
         .constant(attributes.weighted)
         .constant(attributes.ignore_index.is_some())
         .constant(divisor.parts() > 0)
+        .constant(kind)
         .whole_subgroups()
         .bind(&values_place)
         .bind(&gradient_place)
@@ -192,8 +196,7 @@ pub(crate) fn cross_entropy(
     for number in [1.0 - smoothing, smoothing / classes as f64, classes as f64, divisor.number()] {
         dispatch = dispatch.words(&number_words(number, dtype));
     }
-    dispatch.groups(groups)?;
-    slot.watch(Watch { operation: "cross_entropy", axis: 1, size: classes });
+    dispatch.watched(slot).groups(groups)?;
 
     let mut outputs: Outputs = smallvec![outcome.loss(engine, device, values, &divisor, &metas[0])?];
     outputs.extend(gradient);

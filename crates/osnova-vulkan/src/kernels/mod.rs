@@ -15,7 +15,8 @@ pub(crate) mod rows;
 pub(crate) mod softmax;
 pub(crate) mod sort;
 
-use osnova_tensor::{DType, Scalar};
+use crate::engine::Engine;
+use osnova_tensor::{DType, Result, Scalar, Tensor};
 
 /// The names of a shader's modules for each dtype: `shader!("unary", dtype)` is `Some("unary_f32")` and so on.
 ///
@@ -52,6 +53,16 @@ pub(crate) use {shader, shader_by_width};
 /// Truth values as the bits of a specialisation constant, the first one lowest.
 pub(crate) fn bits(flags: &[bool]) -> u32 {
     flags.iter().rev().fold(0, |bits, &flag| bits << 1 | u32::from(flag))
+}
+
+/// How a shader reads the elements of an index, numbered as in `shaders/include/index.glsl`.
+pub(crate) fn index_kind(engine: &Engine, operation: &str, index: &Tensor) -> Result<u32> {
+    match index.dtype() {
+        DType::I64 => Ok(0),
+        DType::I32 => Ok(1),
+        DType::U32 => Ok(2),
+        other => Err(engine.unsupported(&format!("{operation} by an index"), Some(other))),
+    }
 }
 
 /// A number as a shader computes with it: two words, of which narrow types use the first. Half types compute in `f32`.

@@ -4,9 +4,9 @@
 //! doubles, each of which reads and writes a key and a place an element. Radix sort by 8 bits takes four passes for 32 bits and eight for
 //! 64, each of two or three dispatches, and a stable ranking within workgroups; a merge is stable by itself.
 
-use super::shader_by_width;
+use super::{index_kind, shader_by_width};
 use crate::engine::{Engine, Words};
-use crate::faults::Watch;
+use crate::faults::{Slot, Verdicts, Watch};
 use crate::walk::Walk;
 use osnova_tensor::{DType, Device, Layout, Meta, Outputs, Result, Shape, SliceRange, Tensor};
 use smallvec::smallvec;
@@ -46,9 +46,15 @@ struct Sorting<'a> {
     shaders: [&'static str; 2],
     /// A dtype as wide as a key.
     key: DType,
-    /// Where the first pass reports indices that are not below the size.
-    slot: u32,
+}
+
+/// What the first pass looks out for in an index.
+struct Watched {
+    slot: Slot,
+    /// What indices must be below.
     size: u32,
+    /// How they are read.
+    kind: u32,
 }
 
 impl Sorting<'_> {
@@ -62,17 +68,17 @@ impl Sorting<'_> {
 
     /// Runs all passes. The last one writes elements and positions into `outputs` (values, positions); without outputs keys and places are
     /// given, row by row.
-    fn run(&self, outputs: Option<[Tensor; 2]>) -> Result<[Tensor; 2]> {
+    fn run(&self, outputs: Option<[Tensor; 2]>, watched: Option<Watched>) -> Result<[Tensor; 2]> {
         let length = self.length();
         let mut run = CHUNK;
         let (mut sorted, is_last) = self.target(&outputs, run)?;
-        self.sort_chunks(&sorted, is_last)?;
+        self.sort_chunks(&sorted, is_last, watched)?;
         while run < length {
-            let (target, is_last) = self.target(&outputs, 2 * run)?;
+            let (target, is_last) = self.target(&outputs, run.saturating_mul(2))?;
             self.merge(&sorted, run, &target, is_last)?;
             // What the runs took is free for the pass after the next.
             sorted = target;
-            run *= 2;
+            run = run.saturating_mul(2);
         }
         Ok(sorted)
     }
@@ -107,8 +113,9 @@ impl Sorting<'_> {
         neighbour.is_some_and(|at| strides[at].unsigned_abs() < strides[self.axis].unsigned_abs())
     }
 
-    fn sort_chunks(&self, target: &[Tensor; 2], is_last: bool) -> Result<()> {
+    fn sort_chunks(&self, target: &[Tensor; 2], is_last: bool, watched: Option<Watched>) -> Result<()> {
         let engine = self.engine;
+        let (kind, watch) = watched.as_ref().map_or((0, [0; 2]), |it| (it.kind, [it.slot.number(), it.size]));
         let (rows, walk, is_linear) = self.row_words(&target[0], is_last)?;
         let log_width = self.length().next_power_of_two().trailing_zeros().min(LOG_CHUNK);
         let chunks = self.rows() * self.length().div_ceil(1 << log_width);
@@ -120,12 +127,14 @@ impl Sorting<'_> {
             .constant(is_last)
             .constant(log_width)
             .constant(self.rows_are_close())
+            .constant(kind)
+            .watched(watched.map(|watched| watched.slot))
             .bind(&engine.output(&target[0])?)
             .bind(&engine.output(&target[1])?)
             .bind(&engine.input(self.input)?)
             .bind(&engine.faults())
             .words(&rows)
-            .words(&[self.slot, self.size])
+            .words(&watch)
             .words(&walk)
             .groups(chunks.div_ceil(CHUNK >> log_width))
     }
@@ -166,8 +175,7 @@ pub(crate) fn sort(
         let dtype = input.dtype();
         let shaders = [shader_by_width!("sort", dtype), shader_by_width!("merge", dtype)];
         let key = if dtype.size() == 8 { DType::I64 } else { DType::U32 };
-        Sorting { engine, device, input, axis, descending, shaders, key, slot: 0, size: 0 }
-            .run(Some(outputs.clone()))?;
+        Sorting { engine, device, input, axis, descending, shaders, key }.run(Some(outputs.clone()), None)?;
     }
     let [values, positions] = outputs;
     Ok(smallvec![values, positions])
@@ -181,22 +189,11 @@ pub(super) fn sort_index(
     index: &Tensor,
     axis: usize,
     watch: Watch,
+    verdicts: &mut Verdicts,
 ) -> Result<[Tensor; 2]> {
-    let slot = engine.fault_slot()?;
-    let size = engine.count(watch.size)?;
+    let (size, kind) = (engine.count(watch.size)?, index_kind(engine, watch.operation, index)?);
+    let watched = Watched { slot: engine.watch(watch, verdicts)?, size, kind };
     let shaders = ["sort_index", "merge_32"];
-    let sorting = Sorting {
-        engine,
-        device,
-        input: index,
-        axis,
-        descending: false,
-        shaders,
-        key: DType::U32,
-        slot: slot.number(),
-        size,
-    };
-    let sorted = sorting.run(None)?;
-    slot.watch(watch);
-    Ok(sorted)
+    let sorting = Sorting { engine, device, input: index, axis, descending: false, shaders, key: DType::U32 };
+    sorting.run(None, Some(watched))
 }

@@ -9,6 +9,7 @@
 use super::choice::{Tile, Way};
 use super::{Finish, Product, product};
 use crate::engine::Engine;
+use crate::faults::Verdicts;
 use crate::kernels::elementwise;
 use crate::storage::view;
 use half::f16;
@@ -48,7 +49,7 @@ fn passes(engine: &Engine, device: Device) -> Result<bool> {
             let result = |way: Way| {
                 let output = engine.create(device, &meta)?;
                 product.run(engine, device, way, &output)?;
-                engine.peek(&output)
+                engine.read(&output, &Verdicts::default())
             };
             let ordinary = result(Way::Tiles { tile: Tile::Small, part: inner as u32 })?;
             if result(Way::Cooperative)? != ordinary {
@@ -66,7 +67,7 @@ fn integers(engine: &Engine, device: Device, dims: [usize; 3], swapped: bool, sa
     let values: Vec<f16> =
         (0..shape.count()).map(|at| f16::from_f32(((at * 7 + at / 5 + salt) % 5) as f32 - 2.0)).collect();
     let tensor = engine.create(device, &Meta::new(shape, DType::F16))?;
-    engine.write(&tensor, bytemuck::cast_slice(&values))?;
+    engine.write(&tensor, 0, bytemuck::cast_slice(&values))?;
     Ok(if swapped { view(&tensor, tensor.layout().permute(&[0, 2, 1])) } else { tensor })
 }
 
