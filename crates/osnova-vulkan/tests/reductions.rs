@@ -271,3 +271,52 @@ fn reductions_of_nothing() -> Result<()> {
     assert!(of(&Op::CumulativeSum { axis: 0, reverse: true })?.is_empty());
     Ok(())
 }
+
+/// The same small number again and again: every addition of a plain chain would round the same way, and the errors add up.
+#[test]
+fn long_chains_of_small_addends() -> Result<()> {
+    let Some(device) = device() else { return Ok(()) };
+    let small = 0.0005f32;
+    let near = |what: &str, found: f32, addends: usize| {
+        let exact = addends as f64 * f64::from(small);
+        assert!((f64::from(found) - exact).abs() <= 2e-6 * exact, "{what}: {found} instead of {exact}");
+    };
+    // One line for several threads, and lines side by side with a thread each.
+    for (rows, columns) in [(1_000_000usize, 1usize), (100_000, 40)] {
+        let x = Tensor::full([rows, columns], small, DType::F32, device)?;
+        let sums = x.cumsum(0)?.to_vec::<f32>()?;
+        for row in (0..rows).step_by(997).chain([rows - 1]) {
+            near("cumsum", sums[row * columns + columns / 2], row + 1);
+        }
+        let from_behind = Tensor::apply(&Op::CumulativeSum { axis: 0, reverse: true }, [x.clone()])?;
+        near("cumsum from behind", from_behind[0].narrow(0, 0, 1)?.to_vec::<f32>()?[0], rows);
+        near("sum", x.sum(0isize, false)?.to_vec::<f32>()?[0], rows);
+        near("sum of all", x.sum(.., false)?.to_vec::<f32>()?[0], rows * columns);
+        near("mean", x.mean(0isize, false)?.to_vec::<f32>()?[0], 1);
+    }
+    if has_positions(device) {
+        let count = 300_000;
+        let (index, source) =
+            (Tensor::zeros([count], DType::I64, device)?, Tensor::full([count], small, DType::F32, device)?);
+        let sums = Tensor::zeros([2], DType::F32, device)?.index_add(0, &index, &source)?.to_vec::<f32>()?;
+        near("index_add", sums[0], count);
+        assert_eq!(sums[1], 0.0);
+    }
+    Ok(())
+}
+
+/// Infinities and NaN pass through running sums that keep what rounding takes.
+#[test]
+fn running_sums_past_infinity() -> Result<()> {
+    let Some(device) = device() else { return Ok(()) };
+    for columns in [1usize, 40] {
+        let row = |value: f32| std::iter::repeat_n(value, columns);
+        let values: Vec<f32> =
+            [1.0, f32::MAX, f32::MAX, 5.0, f32::NEG_INFINITY, 2.0].into_iter().flat_map(row).collect();
+        let sums = Tensor::from_vec(values, [6, columns], device)?.cumsum(0)?.to_vec::<f32>()?;
+        let column: Vec<f32> = sums.into_iter().step_by(columns).collect();
+        assert_eq!(column[..4], [1.0, f32::MAX, f32::INFINITY, f32::INFINITY]);
+        assert!(column[4].is_nan() && column[5].is_nan());
+    }
+    Ok(())
+}
