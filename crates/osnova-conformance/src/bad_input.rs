@@ -83,19 +83,17 @@ fn dtypes(device: Device, case: &Case) -> Spoilt {
         |dtype: DType| DType::ALL.into_iter().filter(move |&other| other != dtype && supported.contains(other));
     let mut spoilt = Vec::new();
     if let [_, .., last] = &case.inputs[..] {
-        // Two inputs never have different dtypes, but for indices, conditions and an optimizer's scalars: those come first.
+        // Two inputs never have different dtypes, but for indices and conditions, which come first, and for an
+        // optimizer's scalars and gradients: there inference tells.
         let indexed = matches!(case.op, Op::Gather { .. } | Op::IndexSelect { .. } | Op::CrossEntropy(_));
         for dtype in others(last.dtype) {
             // Indices may have any dtype of indices.
             if indexed && last.dtype.is_index() && dtype.is_index() {
                 continue;
             }
-            let scalars = matches!(case.op, Op::Optimize(_));
-            if !scalars || case.inputs.len() > 2 {
-                spoilt.push((
-                    "dtypes that differ",
-                    with(case, |case| case.inputs.last_mut().iter_mut().for_each(|input| input.dtype = dtype)),
-                ));
+            let changed = with(case, |case| case.inputs.last_mut().iter_mut().for_each(|input| input.dtype = dtype));
+            if !matches!(case.op, Op::Optimize(_)) || infer(&changed.op, &changed.metas()).is_err() {
+                spoilt.push(("dtypes that differ", changed));
             }
         }
     } else if let [input] = &case.inputs[..] {

@@ -201,7 +201,7 @@ fn composite(op: &Op, inputs: &[Tensor], outputs: &[Tensor], a: f64, e: f64, fac
                 _ => bound,
             }
         }
-        Op::Optimize(attributes) => return optimize(attributes, inputs, outputs, e),
+        Op::Optimize(attributes) => return optimize(attributes, inputs, outputs, a),
         // A user's operation: as good as a handful of elementwise steps.
         _ => (outputs[0].abs()? * (8.0 * e))?,
     };
@@ -231,8 +231,8 @@ fn cross_entropy(attributes: &CrossEntropy, inputs: &[Tensor], shifted: f64, a: 
     Ok(vec![Bound::Absolute(scalar(logits, value)?), Bound::Absolute(scalar(logits, gradient)?)])
 }
 
-/// Each output is a short sum of products: E times the sum of their sizes.
-fn optimize(attributes: &Optimize, inputs: &[Tensor], outputs: &[Tensor], e: f64) -> Result<Vec<Bound>> {
+/// Each output is a short sum of products: A times the sum of their sizes, for half types compute in f32.
+fn optimize(attributes: &Optimize, inputs: &[Tensor], outputs: &[Tensor], a: f64) -> Result<Vec<Bound>> {
     let scalars = inputs[0].to_host()?.to_f64();
     let states = attributes.states();
     let groups = inputs[1..].chunks_exact(2 + states).zip(outputs.chunks_exact(1 + states));
@@ -247,9 +247,9 @@ fn optimize(attributes: &Optimize, inputs: &[Tensor], outputs: &[Tensor], e: f64
                     velocity = (velocity + (previous.abs()? * momentum.get())?)?;
                 }
                 let step = ((&gradient + &velocity)? * (2.0 * scalars[0].abs()))?;
-                bounds.push(((parameter + step)? * (8.0 * e))?);
+                bounds.push(((parameter + step)? * (8.0 * a))?);
                 if states == 1 {
-                    bounds.push((velocity * (8.0 * e))?);
+                    bounds.push((velocity * (8.0 * a))?);
                 }
             }
             Optimize::Adam { epsilon, weight_decay, decoupled, amsgrad, .. } => {
@@ -261,11 +261,11 @@ fn optimize(attributes: &Optimize, inputs: &[Tensor], outputs: &[Tensor], e: f64
                 // The root of what is off by δ is off by √δ at most: ε and small moments keep the quotient finite.
                 let root = ((spread / scalars[2])?.sqrt()? + epsilon.get())?;
                 let step = ((&first / root)? * (scalars[0].abs() / scalars[1]))?;
-                bounds.push(((parameter * (8.0 * e))? + (step * (32.0 * e))?)?);
-                bounds.push((first * (8.0 * e))?);
-                bounds.push((&second * (8.0 * e))?);
+                bounds.push(((parameter * (8.0 * a))? + (step * (32.0 * a))?)?);
+                bounds.push((first * (8.0 * a))?);
+                bounds.push((&second * (8.0 * a))?);
                 if amsgrad {
-                    bounds.push(((second + group[4].abs()?)? * (8.0 * e))?);
+                    bounds.push(((second + group[4].abs()?)? * (8.0 * a))?);
                 }
             }
             Optimize::Moments { weight_decay, decoupled, .. } => {
@@ -275,14 +275,14 @@ fn optimize(attributes: &Optimize, inputs: &[Tensor], outputs: &[Tensor], e: f64
                 let second = (group[3].abs()? + gradient.square()?)?;
                 let size = ((results[2].sqrt()? * scalars[3])? + scalars[4])?;
                 let step = (((&gradient * scalars[1])? + (&first * scalars[2])?)? / size)?;
-                bounds.push(((parameter * (8.0 * e))? + (step * (32.0 * e))?)?);
-                bounds.extend([(first * (8.0 * e))?, (second * (8.0 * e))?]);
+                bounds.push(((parameter * (8.0 * a))? + (step * (32.0 * a))?)?);
+                bounds.extend([(first * (8.0 * a))?, (second * (8.0 * a))?]);
             }
             Optimize::AdaGrad { epsilon, weight_decay } => {
                 let gradient = (gradient + (&parameter * weight_decay.get())?)?;
                 let step = (&gradient / (results[1].sqrt()? + epsilon.get())?)?;
-                bounds.push(((parameter * (8.0 * e))? + (step * (32.0 * e * scalars[0]))?)?);
-                bounds.push(((group[2].abs()? + gradient.square()?)? * (8.0 * e))?);
+                bounds.push(((parameter * (8.0 * a))? + (step * (32.0 * a * scalars[0]))?)?);
+                bounds.push(((group[2].abs()? + gradient.square()?)? * (8.0 * a))?);
             }
             Optimize::RmsProp { epsilon, momentum, centred, weight_decay, .. } => {
                 let gradient = (gradient + (&parameter * weight_decay.get())?)?;
@@ -294,15 +294,15 @@ fn optimize(attributes: &Optimize, inputs: &[Tensor], outputs: &[Tensor], e: f64
                 }
                 // The variance is off by E·second, so its root, relatively, by half of that over the variance.
                 let loss = (&second / &variance)?;
-                let step = (((gradient / (variance.sqrt()? + epsilon.get())?)? * (loss + 1.0)?)? * (16.0 * e))?;
+                let step = (((gradient / (variance.sqrt()? + epsilon.get())?)? * (loss + 1.0)?)? * (16.0 * a))?;
                 let moved = match momentum.get() {
                     0.0 => step,
-                    momentum => (step + (group[2 + results.len() - 2].abs()? * (8.0 * e * momentum))?)?,
+                    momentum => (step + (group[2 + results.len() - 2].abs()? * (8.0 * a * momentum))?)?,
                 };
-                bounds.push(((parameter * (8.0 * e))? + (&moved * (2.0 * scalars[0]))?)?);
-                bounds.push((second * (8.0 * e))?);
+                bounds.push(((parameter * (8.0 * a))? + (&moved * (2.0 * scalars[0]))?)?);
+                bounds.push((second * (8.0 * a))?);
                 if let Some(mean) = mean {
-                    bounds.push((mean * (8.0 * e))?);
+                    bounds.push((mean * (8.0 * a))?);
                 }
                 if momentum.get() != 0.0 {
                     bounds.push((moved * 2.0)?);
@@ -312,12 +312,12 @@ fn optimize(attributes: &Optimize, inputs: &[Tensor], outputs: &[Tensor], e: f64
                 let sizes = (group[2].abs()? + &gradient)?;
                 let direction = ((&group[2] * beta1.get())? + (&group[1] * (1.0 - beta1.get()))?)?;
                 // Near 0 the sign may be any of the three.
-                let doubtful = direction.abs()?.less_equal((&sizes * (8.0 * e))?)?.to_dtype(DType::F64)?;
+                let doubtful = direction.abs()?.less_equal((&sizes * (8.0 * a))?)?.to_dtype(DType::F64)?;
                 let step = (doubtful * (2.0 * scalars[0]))?;
-                bounds.push((((parameter + scalars[0])? * (8.0 * e))? + step)?);
-                bounds.push((sizes * (8.0 * e))?);
+                bounds.push((((parameter + scalars[0])? * (8.0 * a))? + step)?);
+                bounds.push((sizes * (8.0 * a))?);
             }
-            _ => bounds.extend(results.iter().map(|result| result.abs()? * (32.0 * e)).collect::<Result<Vec<_>>>()?),
+            _ => bounds.extend(results.iter().map(|result| result.abs()? * (32.0 * a)).collect::<Result<Vec<_>>>()?),
         }
     }
     Ok(bounds.into_iter().map(Bound::Absolute).collect())

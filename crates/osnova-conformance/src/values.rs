@@ -21,6 +21,8 @@ pub(crate) enum Values {
     OffGrid(f64),
     /// All different, at least 0.2 apart.
     Distinct,
+    /// Zeros, and numbers of either sign of all sizes that every float has: 6e-8, which is subnormal in f16, to 6e4.
+    Decades,
     /// Indices: `0..size`.
     Index(usize),
     /// Indices, and every now and then this number instead.
@@ -57,7 +59,7 @@ impl Values {
                     [-1, size as i64, i64::MIN, i64::MAX][word(index) as usize % 4]
                 }
                 Self::OutOfRange(size) => within(index, 0, size.max(1) as i64 - 1),
-                Self::Masked | Self::OffGrid(_) | Self::Distinct => within(index, 0, 5),
+                Self::Masked | Self::OffGrid(_) | Self::Distinct | Self::Decades => within(index, 0, 5),
             };
             return integers(dtype, (0..count).map(element).collect());
         }
@@ -72,6 +74,9 @@ impl Values {
             Self::NotFinite => corners[word(index) as usize % 7],
             Self::Masked if word(index) % 4 == 0 => f64::NEG_INFINITY,
             Self::Masked => 8.0 * unit(index) - 4.0,
+            Self::Decades if word(index) % 4 == 0 => 0.0,
+            Self::Decades if word(index) % 4 == 1 => -6e4 * 10_f64.powf(-12.0 * unit(index)),
+            Self::Decades => 6e4 * 10_f64.powf(-12.0 * unit(index)),
             Self::OffGrid(start) => (word(index) % 6) as f64 - 3.0 + start + 0.2 * unit(index),
             Self::Distinct => (ranks[index] as f64 - count as f64 / 2.0) * 0.3 + 0.1 * unit(index),
             Self::Index(size) | Self::OutOfRange(size) | Self::IndexOr(size, _) => {

@@ -43,13 +43,7 @@ impl Backend for Cpu {
             Op::CrossEntropy(_) | Op::BinaryCrossEntropy(_) | Op::LayerNorm(_) => single,
             Op::Linear { activation, .. } => single && elementwise::knows(*activation),
             Op::Mean { .. } => single,
-            // The parameters may differ in dtype from one another; the kernel takes them as one.
-            Op::Optimize(kind) => {
-                let dtype = inputs.get(1).map_or(DType::F32, Tensor::dtype);
-                optimize::knows(kind)
-                    && matches!(dtype, DType::F32 | DType::F64)
-                    && inputs[1..].iter().all(|input| input.dtype() == dtype)
-            }
+            Op::Optimize(kind) => optimize::knows(kind) && optimize::fits(kind, inputs),
             _ => false,
         }
     }

@@ -1,7 +1,7 @@
 //! Adafactor.
 
-use crate::core::{Core, Formula, Rule, States, Step, Update, not_negative, optimizer};
-use osnova_tensor::{DType, Error, Meta, Result, Tensor};
+use crate::core::{Core, Formula, Rule, States, Step, Update, not_negative, optimizer, positive};
+use osnova_tensor::{Error, Meta, Result, Tensor};
 
 /// Adafactor (Shazeer & Stern 2018): of the second moment of a matrix it keeps the means of the rows and of the columns
 /// alone, so that its state is as good as none.
@@ -68,11 +68,6 @@ impl Adafactor {
     }
 }
 
-/// The dtype of states and formulas: means of squares and their quotients leave the range of a half type.
-fn wide(dtype: DType) -> DType {
-    if dtype == DType::F64 { DType::F64 } else { DType::F32 }
-}
-
 /// The root of the mean square, as a scalar on the device; 0 of nothing.
 fn root_mean_square(tensor: &Tensor) -> Result<Tensor> {
     (tensor.square()?.sum(.., false)? / tensor.count().max(1) as f64)?.sqrt()
@@ -96,7 +91,7 @@ impl Rule for Factored {
             "column_second_moment" => parameter.shape.reduced(&[parameter.shape.rank() - 2], true),
             _ => parameter.shape,
         };
-        Meta::new(shape, wide(parameter.dtype))
+        Meta::new(shape, parameter.dtype.accumulator())
     }
 
     fn update(&self, _: Step) -> Update<'_> {
@@ -121,8 +116,10 @@ impl Rule for Factored {
 impl Formula for Factored {
     fn apply(&self, parameter: &Tensor, gradient: &Tensor, states: &[Tensor], step: Step) -> Result<(Tensor, States)> {
         let dtype = parameter.dtype();
+        // Means of squares and their quotients leave the range of a half type.
+        let wide = dtype.accumulator();
         let epsilon = self.gradient_epsilon.unwrap_or(dtype.epsilon());
-        let (parameter, gradient) = (parameter.to_dtype(wide(dtype))?, gradient.to_dtype(wide(dtype))?);
+        let (parameter, gradient) = (parameter.to_dtype(wide)?, gradient.to_dtype(wide)?);
         let number = step.number as f64;
         let fresh = number.powf(self.decay_exponent);
 
@@ -135,7 +132,8 @@ impl Formula for Factored {
             [rows, columns] => {
                 let rows = towards(rows, &squares.mean(-1, true)?, fresh)?;
                 let columns = towards(columns, &squares.mean(-2, true)?, fresh)?;
-                let variance = ((&rows * &columns)? / rows.mean(-2, true)?.maximum(epsilon)?)?;
+                // The quotient first: the product of two mean squares soon leaves the range of f32.
+                let variance = ((&rows / rows.mean(-2, true)?.maximum(positive(epsilon))?)? * &columns)?;
                 (variance, States::from_iter([rows, columns]))
             }
             [second, ..] => {
@@ -144,7 +142,7 @@ impl Formula for Factored {
             }
             [] => (squares, States::new()),
         };
-        let update = (gradient / variance.maximum(epsilon * epsilon)?.sqrt()?)?;
+        let update = (gradient / variance.maximum(positive(epsilon * epsilon))?.sqrt()?)?;
         let clip = (root_mean_square(&update)? / self.clipping)?.maximum(1.0)?;
         let value = (shrunk - (update * (size / clip)?)?)?;
         Ok((value.to_dtype(dtype)?, states))

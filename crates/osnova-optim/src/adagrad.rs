@@ -1,6 +1,6 @@
 //! AdaGrad and RMSprop: each coordinate by the size of its own gradients.
 
-use crate::core::{Core, Rule, Step, Update, not_negative, optimizer, share};
+use crate::core::{Core, Rule, Step, Update, not_negative, optimizer, positive, share};
 use osnova_tensor::{Meta, Optimize, Real, Result};
 use smallvec::smallvec;
 
@@ -128,8 +128,10 @@ impl Rule for Sum {
     }
 
     fn update(&self, step: Step) -> Update<'_> {
-        let operation =
-            Optimize::AdaGrad { epsilon: Real::new(self.epsilon), weight_decay: Real::new(step.weight_decay) };
+        let operation = Optimize::AdaGrad {
+            epsilon: Real::new(positive(self.epsilon)),
+            weight_decay: Real::new(step.weight_decay),
+        };
         let past = (step.number - 1) as f64;
         Update::Operation(operation, smallvec![step.learning_rate / (1.0 + past * self.learning_rate_decay)])
     }
@@ -156,7 +158,7 @@ impl Rule for Average {
     fn update(&self, step: Step) -> Update<'_> {
         let operation = Optimize::RmsProp {
             decay: Real::new(self.decay),
-            epsilon: Real::new(self.epsilon),
+            epsilon: Real::new(positive(self.epsilon)),
             momentum: Real::new(self.momentum),
             centred: self.centred,
             weight_decay: Real::new(step.weight_decay),

@@ -1,6 +1,6 @@
 //! Adam and AdamW.
 
-use crate::core::{Core, Rule, Step, Update, not_negative, optimizer, share};
+use crate::core::{Core, Rule, Step, Update, not_negative, optimizer, positive, share};
 use osnova_tensor::{Meta, Optimize, Real, Result};
 use smallvec::smallvec;
 
@@ -78,7 +78,7 @@ impl<const DECOUPLED: bool> Rule for Moments<DECOUPLED> {
         let operation = Optimize::Adam {
             beta1: Real::new(self.beta1),
             beta2: Real::new(self.beta2),
-            epsilon: Real::new(self.epsilon),
+            epsilon: Real::new(positive(self.epsilon)),
             weight_decay: Real::new(step.weight_decay),
             decoupled: DECOUPLED,
             amsgrad: self.amsgrad,

@@ -1,6 +1,6 @@
 //! Adam's relatives: NAdam and RAdam.
 
-use crate::core::{Core, Rule, Scalars, Step, Update, not_negative, optimizer, share};
+use crate::core::{Core, Rule, Scalars, Step, Update, not_negative, optimizer, positive, share};
 use osnova_tensor::{Meta, Optimize, Real, Result};
 use smallvec::smallvec;
 
@@ -133,17 +133,21 @@ impl RAdam {
 impl Nesterov {
     /// The momentum of a step, and of the one after it.
     fn momenta(&self, step: u64) -> (f64, f64) {
-        let momentum = |step: u64| self.settings.beta1 * (1.0 - 0.5 * 0.96_f64.powf(step as f64 * self.momentum_decay));
-        (momentum(step), momentum(step + 1))
+        let momentum = |step: f64| self.settings.beta1 * (1.0 - 0.5 * 0.96_f64.powf(step * self.momentum_decay));
+        (momentum(step as f64), momentum(step as f64 + 1.0))
     }
 
     /// ∏μ up to a step. It is a function of the step alone, so that no state needs to hold it; once it no longer shows
-    /// beside 1, which at β₁ = 0.9 is after some 300 steps, the rest is left out.
+    /// beside 1, which at β₁ = 0.9 is after some 300 steps, the rest is left out. Once the momentum has come up to β₁
+    /// the rest is a power, so that no β₁ takes more than some thousand factors.
     fn product(&self, step: u64) -> f64 {
         let fade = 0.96_f64.powf(self.momentum_decay);
         let (mut product, mut power) = (1.0, 1.0);
-        for _ in 0..step {
+        for taken in 0..step {
             power *= fade;
+            if power < 1e-17 {
+                return product * self.settings.beta1.powf((step - taken) as f64);
+            }
             product *= self.settings.beta1 * (1.0 - 0.5 * power);
             if product < 1e-18 {
                 break;
@@ -165,7 +169,11 @@ impl Rule for Nesterov {
         let product = self.product(step.number);
         let direction = [(1.0 - now) / (1.0 - product), next / (1.0 - product * next)];
         let spread = (1.0 - self.settings.beta2.powf(step.number as f64)).sqrt().recip();
-        self.settings.update(step, direction.map(|part| part * step.learning_rate), [spread, self.settings.epsilon])
+        self.settings.update(
+            step,
+            direction.map(|part| part * step.learning_rate),
+            [spread, positive(self.settings.epsilon)],
+        )
     }
 
     fn check(&self) -> Result<()> {
@@ -193,7 +201,7 @@ impl Rule for Rectified {
             return self.settings.update(step, [0.0, plain], [0.0, 1.0]);
         }
         let rectified = (length - 4.0) * (length - 2.0) * longest / ((longest - 4.0) * (longest - 2.0) * length);
-        self.settings.update(step, [0.0, plain * (rectified * second).sqrt()], [1.0, epsilon])
+        self.settings.update(step, [0.0, plain * (rectified * second).sqrt()], [1.0, positive(epsilon)])
     }
 
     fn check(&self) -> Result<()> {

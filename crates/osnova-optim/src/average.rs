@@ -49,11 +49,6 @@ struct Entry {
     value: Tensor,
 }
 
-/// The dtype an average is kept in.
-fn kept(dtype: DType) -> DType {
-    if dtype.is_float() && dtype.size() == 2 { DType::F32 } else { dtype }
-}
-
 impl WeightAverage {
     fn new(kind: Kind) -> Self {
         Self { kind, updates: 0, entries: Vec::new() }
@@ -133,7 +128,7 @@ impl WeightAverage {
                 ));
             }
         }
-        self.updates += 1;
+        self.updates = self.updates.saturating_add(1);
         Ok(())
     }
 
@@ -222,5 +217,5 @@ impl WeightAverage {
 
 /// Weights in the dtypes that averages are kept in.
 fn wide(weights: &StateDict) -> Result<StateDict> {
-    weights.iter().map(|(name, value)| Ok((name.to_owned(), value.to_dtype(kept(value.dtype()))?))).collect()
+    weights.iter().map(|(name, value)| Ok((name.to_owned(), value.to_dtype(value.dtype().accumulator())?))).collect()
 }

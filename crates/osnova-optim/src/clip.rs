@@ -20,6 +20,9 @@ pub enum Norm {
 /// Adds gradients to others of the same parameters, element by element, for a batch in several parts. Divide the losses by
 /// the number of parts first if the whole is to be their mean.
 ///
+/// Gradients of `f16` and `bf16` are added up in `f32`, where small ones do not vanish beside the total; optimizers take
+/// them as they are.
+///
 /// # Errors
 /// Gradients of one parameter that differ in shape or dtype. The total is unchanged then.
 pub fn accumulate(total: &mut Gradients, more: Gradients) -> Result<()> {
@@ -34,13 +37,18 @@ pub fn accumulate(total: &mut Gradients, more: Gradients) -> Result<()> {
                 "Add up gradients of the same model",
             ));
         }
-        Ok((id, (*known + gradient)?))
+        Ok((id, (widened(known)? + widened(gradient)?)?))
     };
     let sums: Vec<(NodeId, Tensor)> = more.iter().map(sum).collect::<Result<_>>()?;
     for (id, gradient) in sums {
         total.insert(id, gradient);
     }
     Ok(())
+}
+
+/// The tensor in the dtype that it is computed in: a half type as `f32`.
+fn widened(tensor: &Tensor) -> Result<Tensor> {
+    tensor.to_dtype(tensor.dtype().accumulator())
 }
 
 /// Scales all gradients by one factor so that their length (L2 norm, as if they were one vector) is at most `max_norm`,
@@ -71,7 +79,11 @@ pub fn clip_by(gradients: &mut Gradients, max_norm: f64, norm: Norm) -> Result<T
     let factor = (max_norm / (&total + 1e-6)?)?.minimum(1.0)?;
     let scaled: Vec<(NodeId, Tensor)> = gradients
         .iter()
-        .map(|(id, gradient)| Ok((id, (gradient * factor.to_dtype(gradient.dtype())?)?)))
+        .map(|(id, gradient)| {
+            // A factor of a half type would have three digits.
+            let factor = factor.to_dtype(gradient.dtype().accumulator())?;
+            Ok((id, (widened(gradient)? * factor)?.to_dtype(gradient.dtype())?))
+        })
         .collect::<Result<_>>()?;
     for (id, gradient) in scaled {
         gradients.insert(id, gradient);
@@ -92,36 +104,59 @@ pub fn total_norm(gradients: &Gradients, norm: Norm) -> Result<Tensor> {
     // Sums depend on their order, and a map's is arbitrary: the order of creation is not.
     let mut members: Vec<(NodeId, &Tensor)> = gradients.iter().collect();
     members.sort_unstable_by_key(|(id, _)| *id);
+    if members.is_empty() {
+        return Err(Error::gradient(
+            "clip_by_norm",
+            "there are no gradients",
+            "Clip between `loss.backward()?` and `optimizer.step(…)`",
+        ));
+    }
     let double = members.iter().any(|(_, gradient)| gradient.dtype() == DType::F64);
-    let mut parts = Vec::with_capacity(members.len());
-    for (_, gradient) in members {
-        // In at least 32 bits: the squares of a half type overflow soon.
-        let gradient = gradient.detach().to_dtype(if double { DType::F64 } else { DType::F32 })?;
-        parts.push(match norm {
-            Norm::L1 => gradient.abs()?.sum(.., false)?,
-            Norm::L2 => gradient.square()?.sum(.., false)?,
-            Norm::P(power) => gradient.abs()?.pow(power)?.sum(.., false)?,
-            // Of nothing the largest absolute value is 0, not −∞.
-            Norm::Infinity => gradient.abs()?.max(.., false)?.maximum(0.0)?,
-        });
-    }
-    let parts = match parts.len() {
-        0 => {
-            return Err(Error::gradient(
-                "clip_by_norm",
-                "there are no gradients",
-                "Clip between `loss.backward()?` and `optimizer.step(…)`",
-            ));
-        }
-        1 => parts.remove(0),
-        _ => Tensor::stack(&parts, 0)?,
-    };
+    // In at least 32 bits: the squares of a half type overflow soon.
+    let dtype = if double { DType::F64 } else { DType::F32 };
+    let members: Vec<Tensor> =
+        members.iter().map(|(_, gradient)| gradient.detach().to_dtype(dtype)).collect::<Result<_>>()?;
     match norm {
-        Norm::L1 => parts.sum(.., false),
-        Norm::L2 => parts.sum(.., false)?.sqrt(),
-        Norm::P(power) => parts.sum(.., false)?.pow(1.0 / power),
-        Norm::Infinity => parts.max(.., false),
+        Norm::L1 => each(&members, |gradient| gradient.abs()?.sum(.., false))?.sum(.., false),
+        Norm::Infinity => largest(&members),
+        Norm::L2 => of_powers(&members, |sizes| sizes.square(), |sum| sum.sqrt()),
+        Norm::P(power) => of_powers(&members, |sizes| sizes.abs()?.pow(power), |sum| sum.pow(1.0 / power)),
     }
+}
+
+/// What `part` makes of each gradient, a scalar, as a vector.
+fn each(members: &[Tensor], part: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    let parts: Vec<Tensor> = members.iter().map(part).collect::<Result<_>>()?;
+    if parts.len() == 1 { parts[0].reshape([1]) } else { Tensor::stack(&parts, 0) }
+}
+
+fn largest(members: &[Tensor]) -> Result<Tensor> {
+    // Of nothing the largest absolute value is 0, not −∞.
+    each(members, |gradient| gradient.abs()?.max(.., false)?.maximum(0.0))?.max(.., false)
+}
+
+/// root(Σ power(g)). Powers leave the range of a dtype long before the norm does: then of the gradients over their
+/// largest value, which costs as much again. A device that computes meanwhile is not waited for, so it does both.
+fn of_powers(
+    members: &[Tensor],
+    power: impl Fn(&Tensor) -> Result<Tensor>,
+    root: impl Fn(&Tensor) -> Result<Tensor>,
+) -> Result<Tensor> {
+    // Between these nothing that counts has been lost.
+    let (least, tiny, most) = match members[0].dtype() {
+        DType::F64 => (1e-280, f64::MIN_POSITIVE, f64::MAX),
+        _ => (1e-28, f64::from(f32::MIN_POSITIVE), f64::from(f32::MAX)),
+    };
+    let scaled = || {
+        let largest = largest(members)?.clamp(tiny, most)?;
+        let sum = each(members, |gradient| power(&(gradient / &largest)?)?.sum(.., false))?.sum(.., false)?;
+        root(&sum)? * largest
+    };
+    let sum = each(members, |gradient| power(gradient)?.sum(.., false))?.sum(.., false)?;
+    if sum.device().capabilities().asynchronous {
+        return sum.clamp(least, most)?.equal(&sum)?.where_(&root(&sum)?, &scaled()?);
+    }
+    if (least..=most).contains(&sum.item()?) { root(&sum) } else { scaled() }
 }
 
 /// Keeps each element of each gradient between −`limit` and `limit`.

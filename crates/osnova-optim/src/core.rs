@@ -18,10 +18,11 @@ pub(crate) trait Rule: Clone + Debug + Send {
     const NAME: &'static str;
     /// The names of the state tensors of a parameter.
     fn states(&self, parameter: Meta) -> &'static [&'static str];
-    /// The shape and dtype of a state tensor: the parameter's, unless written otherwise.
+    /// The shape and dtype of a state tensor: the parameter's shape, unless written otherwise, and the dtype that is
+    /// computed in. States of half types are kept in `f32`: the square of a small gradient is 0 in f16.
     fn state_meta(&self, state: &str, parameter: Meta) -> Meta {
         let _ = state;
-        parameter
+        Meta::new(parameter.shape, parameter.dtype.accumulator())
     }
     /// What states hold before the first step.
     fn initial(&self) -> f64 {
@@ -110,6 +111,13 @@ struct Slot {
     steps: u64,
     /// Empty until the first step.
     states: States,
+}
+
+impl Slot {
+    /// Counts steps; at the largest number the count stands still, where no formula tells it from the next.
+    fn count(&mut self, steps: u64) {
+        self.steps = self.steps.saturating_add(steps);
+    }
 }
 
 /// What the parameters of one operation have in common.
@@ -238,7 +246,8 @@ impl<R: Rule> Core<R> {
                     "Keep a gradient's shape when you change it",
                 ));
             }
-            if gradient.dtype() != meta.dtype {
+            // Gradients of half types may have been added up in more digits.
+            if ![meta.dtype, meta.dtype.accumulator()].contains(&gradient.dtype()) {
                 return Err(Error::dtype(
                     R::NAME,
                     [meta.dtype, gradient.dtype()],
@@ -273,7 +282,7 @@ impl<R: Rule> Core<R> {
         let step = Step {
             learning_rate: self.learning_rate * group.map_or(1.0, |group| group.learning_rate_factor),
             weight_decay: group.and_then(|group| group.weight_decay).unwrap_or(self.weight_decay),
-            number: batch.steps + 1,
+            number: batch.steps.saturating_add(1),
         };
         for &(index, _) in members {
             self.prepare(index, batch.device)?;
@@ -291,7 +300,7 @@ impl<R: Rule> Core<R> {
                 for (&(index, _), (value, states)) in members.iter().zip(results) {
                     parameters[index].set_value(value)?;
                     self.slots[index].states = states;
-                    self.slots[index].steps += 1;
+                    self.slots[index].count(1);
                 }
                 Ok(())
             }
@@ -328,10 +337,9 @@ impl<R: Rule> Core<R> {
         let kept = operation.states();
         let operation = Op::Optimize(operation);
         let count = scalars.len();
-        let scalars = if dtype == DType::F64 {
-            HostData::F64(scalars.to_vec())
-        } else {
-            HostData::F32(scalars.iter().map(|&scalar| scalar as f32).collect())
+        let scalars = match dtype {
+            DType::F64 => HostData::F64(scalars.to_vec()),
+            _ => HostData::F32(single(R::NAME, scalars)?),
         };
         let scalars = Tensor::from_host(scalars, count, device)?;
         let placeholder = match &self.placeholder {
@@ -383,7 +391,7 @@ impl<R: Rule> Core<R> {
                 parameters[index].set_value(value)?;
             }
             slot.states.extend(tensors.by_ref().take(kept));
-            slot.steps += steps;
+            slot.count(steps);
         }
         Ok(())
     }
@@ -401,13 +409,7 @@ impl<R: Rule> Core<R> {
     }
 
     pub(crate) fn load_state_dict(&mut self, model: &dyn Module, state: &OptimizerState) -> Result<()> {
-        if state.optimizer != R::NAME {
-            return Err(Error::argument(
-                "load_state_dict",
-                format!("the state is of {:?}, the optimizer is {:?}", state.optimizer, R::NAME),
-                "Load it into the same kind of optimizer, or start this one afresh",
-            ));
-        }
+        state.check(R::NAME)?;
         let mut slots = self.bind(model);
         let parameters = model.parameters();
         let mut mismatch = StateDictMismatch::default();
@@ -442,6 +444,19 @@ impl<R: Rule> Core<R> {
         self.learning_rate = state.learning_rate;
         Ok(())
     }
+}
+
+/// What changes from step to step, for parameters that are computed in `f32`.
+fn single(name: &'static str, scalars: &[f64]) -> Result<Vec<f32>> {
+    let single: Vec<f32> = scalars.iter().map(|&scalar| scalar as f32).collect();
+    if single.iter().all(|scalar| scalar.is_finite()) {
+        return Ok(single);
+    }
+    Err(Error::argument(
+        name,
+        format!("the step's numbers {scalars:?} leave the range of f32"),
+        "Lower the learning rate",
+    ))
 }
 
 /// The methods that all optimizers have, from their [`Core`].
@@ -490,12 +505,18 @@ macro_rules! optimizer {
 }
 pub(crate) use optimizer;
 
-/// An error unless `value` is finite and not negative.
+/// An error unless `value` is finite and not negative, in `f32` too, which most steps are computed in.
 pub(crate) fn not_negative(operation: &'static str, what: &str, value: f64) -> Result<()> {
-    if value >= 0.0 && value.is_finite() {
+    if (0.0..=f64::from(f32::MAX)).contains(&value) {
         return Ok(());
     }
     Err(Error::argument(operation, format!("{what} is {value}"), "Give a finite number that is not negative"))
+}
+
+/// The ε that a denominator gets: at least the smallest normal `f32`, so that where a gradient has always been 0 a step
+/// is 0/ε and not 0/0. Beside anything that is not 0 so small a number does not show.
+pub(crate) fn positive(epsilon: f64) -> f64 {
+    epsilon.max(f64::from(f32::MIN_POSITIVE))
 }
 
 /// An error unless `value` lies in `0..1`.

@@ -1,7 +1,8 @@
 //! What every optimizer offers.
 
+use crate::core::not_negative;
 use osnova_nn::{Module, StateDict};
-use osnova_tensor::{Gradients, Result};
+use osnova_tensor::{Error, Gradients, Result};
 use std::fmt::Debug;
 
 /// Changes a model's parameters so that a loss falls.
@@ -35,7 +36,8 @@ pub trait Optimizer: Debug + Send {
     /// Takes over the state of an optimizer of the same kind, for this model: training goes on bit by bit.
     ///
     /// # Errors
-    /// Another kind of optimizer, or tensors that do not fit the model, all listed. Nothing is changed then.
+    /// Another kind of optimizer, a learning rate that none can be, or tensors that do not fit the model, all listed.
+    /// Nothing is changed then.
     fn load_state_dict(&mut self, model: &dyn Module, state: &OptimizerState) -> Result<()>;
 }
 
@@ -69,6 +71,30 @@ pub struct OptimizerState {
     pub learning_rate: f64,
     /// How many steps each parameter has taken, in the model's order; those that took none are left out.
     pub steps: Vec<(String, u64)>,
-    /// The state tensors, named after their parameters: `hidden.weight.first_moment`.
+    /// The state tensors, named after their parameters: `hidden.weight.first_moment`. For parameters of `f16` and `bf16`
+    /// they are `f32`.
     pub tensors: StateDict,
+}
+
+impl OptimizerState {
+    /// Finds what no optimizer of this name can go on from.
+    pub(crate) fn check(&self, name: &'static str) -> Result<()> {
+        if self.optimizer != name {
+            return Err(Error::argument(
+                "load_state_dict",
+                format!("the state is of {}, the optimizer is {name:?}", quoted(&self.optimizer)),
+                "Load it into the same kind of optimizer, or start this one afresh",
+            ));
+        }
+        not_negative("load_state_dict", "the learning rate of the state", self.learning_rate)
+    }
+}
+
+/// A name out of a file: control characters escaped, and not longer than a line.
+fn quoted(name: &str) -> String {
+    const LONGEST: usize = 60;
+    match name.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{:?}…", &name[..end]),
+        None => format!("{name:?}"),
+    }
 }

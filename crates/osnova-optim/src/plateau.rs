@@ -142,7 +142,7 @@ impl Plateau {
             state.best = Some(value);
             state.waited = 0;
         } else {
-            state.waited += 1;
+            state.waited = state.waited.saturating_add(1);
         }
         if state.cooldown > 0 {
             state.cooldown -= 1;

@@ -326,14 +326,44 @@ fn share(step: u64, steps: u64) -> f64 {
     if step >= steps { 1.0 } else { step as f64 / steps as f64 }
 }
 
+/// Along a line, whose two ends are exact.
 fn between(start: f64, end: f64, share: f64) -> f64 {
-    start + (end - start) * share
+    if share == 1.0 { end } else { start + (end - start) * share }
 }
 
+/// Along half a cosine, whose two ends are exact.
 fn cosine(start: f64, end: f64, share: f64) -> f64 {
-    end + (start - end) * (1.0 + (PI * share).cos()) / 2.0
+    if share == 0.0 { start } else { end + (start - end) * (1.0 + (PI * share).cos()) / 2.0 }
 }
 
 fn power(base: f64, exponent: u64) -> f64 {
     base.powf(exponent as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers whose differences are rounded: 0.3 + (0.1 − 0.3) is not 0.1.
+    #[test]
+    fn ends_are_exact_and_last() {
+        for last in [1, 7, 1000, u64::MAX] {
+            let line = Linear { learning_rate: 1.0, start_factor: 0.3, end_factor: 0.1, steps: last };
+            let curve = Cosine { learning_rate: 0.1, minimum: 0.3, steps: last };
+            let again = CosineRestarts { learning_rate: 0.1, minimum: 0.3, steps: 3, factor: 2 };
+            for step in [last, u64::MAX] {
+                assert_eq!(line.learning_rate(step), 0.1, "{last}");
+                assert_eq!(curve.learning_rate(step), 0.3, "{last}");
+                assert!((0.1..=0.3).contains(&again.learning_rate(step)));
+            }
+            assert_eq!((line.learning_rate(0), curve.learning_rate(0), again.learning_rate(0)), (0.3, 0.1, 0.1));
+        }
+        for schedule in [&warm_up_cosine(0.1, 0, 0) as &dyn Schedule, &warm_up_cosine(0.1, u64::MAX, u64::MAX)] {
+            assert!(schedule.learning_rate(u64::MAX).is_finite() && schedule.learning_rate(0).is_finite());
+        }
+        let cycle = Cyclic { minimum: 0.1, maximum: 0.3, rise: 2, fall: 0, cycle: Cycle::Equal };
+        assert_eq!([0, 1, 2].map(|step| cycle.learning_rate(step)), [0.1, 0.2, 0.1]);
+        let once = OneCycle::new(0.1, 0);
+        assert!([0, 1, u64::MAX].map(|step| once.learning_rate(step)).iter().all(|rate| rate.is_finite()));
+    }
 }

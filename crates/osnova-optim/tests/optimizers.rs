@@ -258,19 +258,138 @@ fn lbfgs_comes_back_when_the_loss_fails() {
 #[test]
 fn half_precision_trains_with_every_optimizer() {
     let device = Device::cpu().autodiff();
-    for mut optimizer in all().into_iter().filter(|optimizer| optimizer.name() != "lbfgs") {
-        let weight = Tensor::new([[3.0f32, -4.0], [2.0, 1.0]], device).unwrap().to_dtype(DType::BF16).unwrap();
-        let mut model = osnova_nn::Param::new(weight).map(|x| Point { x }).unwrap();
-        let length = |model: &Point| model.x.square().unwrap().sum(.., false).unwrap();
-        let before = length(&model).item().unwrap();
-        for _ in 0..20 {
-            let gradients = length(&model).backward().unwrap();
-            optimizer.step(&mut model, &gradients).unwrap();
+    for dtype in [DType::F16, DType::BF16] {
+        for mut optimizer in all() {
+            let weight = Tensor::new([[3.0f32, -4.0], [2.0, 1.0]], device).unwrap().to_dtype(dtype).unwrap();
+            let mut model = osnova_nn::Param::new(weight).map(|x| Point { x }).unwrap();
+            let length = |model: &Point| model.x.square().unwrap().sum(.., false).unwrap();
+            let before = length(&model).item().unwrap();
+            for _ in 0..20 {
+                let gradients = length(&model).backward().unwrap();
+                optimizer.step(&mut model, &gradients).unwrap();
+            }
+            let after = length(&model).item().unwrap();
+            assert!(after < before, "{optimizer:?}: {before} to {after}");
+            assert_eq!(model.x.dtype(), dtype);
         }
-        let after = length(&model).item().unwrap();
-        assert!(after < before, "{optimizer:?}: {before} to {after}");
-        assert_eq!(model.x.dtype(), DType::BF16);
     }
+}
+
+/// Every optimizer but LBFGS, whose count no formula reads.
+#[test]
+fn counts_and_rates_from_a_file_are_checked_and_the_last_step_counts() {
+    let device = Device::cpu().autodiff();
+    for mut optimizer in all() {
+        let mut model = model(3, device);
+        train(&mut model, &mut optimizer, 0..2);
+        let state = optimizer.state_dict();
+        let before = values(&model);
+        for learning_rate in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1e-3, 1e39] {
+            let mut bad = state.clone();
+            bad.learning_rate = learning_rate;
+            let error = optimizer.load_state_dict(&model, &bad).unwrap_err().to_string();
+            assert!(error.contains("learning rate"), "{error}");
+        }
+        let mut bad = state.clone();
+        bad.optimizer = "x\u{1b}[2J".repeat(1_000_000);
+        let error = optimizer.load_state_dict(&model, &bad).unwrap_err().to_string();
+        assert!(error.len() < 500 && !error.contains('\u{1b}'), "{error}");
+        // Nothing has changed: it goes on as its copy does.
+        assert_eq!(optimizer.state_dict().steps, state.steps);
+        assert_eq!(optimizer.learning_rate(), state.learning_rate);
+
+        let mut last = state.clone();
+        last.steps.iter_mut().for_each(|(_, steps)| *steps = u64::MAX);
+        optimizer.load_state_dict(&model, &last).unwrap();
+        train(&mut model, &mut optimizer, 2..4);
+        assert_eq!(optimizer.state_dict().steps, last.steps);
+        let after = values(&model);
+        assert!(after.iter().flatten().all(|value| value.is_finite()), "{optimizer:?}");
+        // AdaGrad's first learning rate is as good as any; only Adafactor's 1/√t has come to an end.
+        assert!(after != before || optimizer.name() == "adafactor", "{optimizer:?}");
+    }
+}
+
+/// A momentum that comes up to nearly 1 at once: no number of steps takes longer than another.
+#[test]
+fn nadam_far_along_with_a_momentum_near_one_is_quick() {
+    let device = Device::cpu().autodiff();
+    for momentum_decay in [0.0, 4e-3, 10.0] {
+        let mut optimizer = NAdam::new(0.01).betas(1.0 - 1e-15, 0.999).momentum_decay(momentum_decay);
+        let mut model = model(3, device);
+        train(&mut model, &mut optimizer, 0..1);
+        let mut state = optimizer.state_dict();
+        state.steps.iter_mut().for_each(|(_, steps)| *steps = u64::MAX - 1);
+        optimizer.load_state_dict(&model, &state).unwrap();
+        train(&mut model, &mut optimizer, 1..3);
+        assert!(values(&model).iter().flatten().all(|value| value.is_finite()));
+    }
+}
+
+#[test]
+fn steps_beyond_f32_are_refused() {
+    let device = Device::cpu().autodiff();
+    let optimizers: [Box<dyn Optimizer>; 4] = [
+        Box::new(Sgd::new(1e39)),
+        Box::new(Sgd::new(0.1).weight_decay(1e39)),
+        Box::new(Adam::new(0.1).epsilon(1e40)),
+        // η / (1 − β₁ᵗ) is too large, and η is not.
+        Box::new(RAdam::new(3e38)),
+    ];
+    for mut optimizer in optimizers {
+        let mut model = model(4, device);
+        let before = values(&model);
+        let gradients = loss(&model, 0).unwrap().backward().unwrap();
+        assert!(optimizer.step(&mut model, &gradients).is_err(), "{optimizer:?}");
+        assert_eq!(values(&model), before);
+    }
+}
+
+#[test]
+fn lbfgs_leaves_the_model_at_the_last_finite_place() {
+    let device = Device::cpu().autodiff();
+    let start = || Point { x: osnova_nn::Param::new(Tensor::new([4.0f64], device).unwrap()).unwrap() };
+    // √x beyond its domain; at 0 its slope is infinite.
+    let root = |point: &Point| -> Result<Tensor> { (point.x.sqrt()? + (&*point.x * 0.5)?)?.sum(.., false) };
+    let mut point = start();
+    let error = Lbfgs::new(100.0).step_with(&mut point, root).unwrap_err().to_string();
+    assert!(error.contains("learning rate") && error.contains("NaN"), "{error}");
+    assert!(point.x.value().item().unwrap() > 0.0);
+
+    let mut point = Point { x: osnova_nn::Param::new(Tensor::new([0.0f64], device).unwrap()).unwrap() };
+    let error = Lbfgs::new(1.0).step_with(&mut point, root).unwrap_err().to_string();
+    assert!(error.contains("gradient is not finite"), "{error}");
+    assert_eq!(point.x.value().item().unwrap(), 0.0);
+
+    let mut point = start();
+    Lbfgs::new(100.0).strong_wolfe(true).step_with(&mut point, root).unwrap();
+    assert!(root(&point).unwrap().item().unwrap().is_finite());
+
+    // As many iterations as there are numbers, and squares of gradients beyond f32.
+    let mut far = Point { x: osnova_nn::Param::new(Tensor::new([1e25f32], device).unwrap()).unwrap() };
+    let squares = |point: &Point| (&*point.x * 1e-30)?.square()?.sum(.., false);
+    Lbfgs::new(1.0).max_iterations(usize::MAX).history(usize::MAX).step_with(&mut far, squares).unwrap();
+    let steep = |point: &Point| (&*point.x * 1e12)?.abs()?.sum(.., false);
+    let error = Lbfgs::new(1.0).step_with(&mut far, |point: &Point| (steep(point)? * 1e10)?.sum(.., false));
+    assert!(error.is_err());
+}
+
+#[test]
+fn lbfgs_refuses_a_state_without_curvature() {
+    let device = Device::cpu().autodiff();
+    let mut model = model(5, device);
+    let mut optimizer = Lbfgs::new(0.1).history(3);
+    train(&mut model, &mut optimizer, 0..5);
+    let state = optimizer.state_dict();
+    assert!(state.tensors.get("steps.0").is_some());
+    for factor in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        let mut bad = state.clone();
+        let step = state.tensors.get("steps.0").unwrap();
+        bad.tensors.insert("steps.0", (step * factor).unwrap());
+        let error = optimizer.load_state_dict(&model, &bad).unwrap_err().to_string();
+        assert!(error.contains("curvature"), "{error}");
+    }
+    optimizer.load_state_dict(&model, &state).unwrap();
 }
 
 #[test]

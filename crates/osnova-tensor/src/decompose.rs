@@ -6,9 +6,11 @@
 //! know of it); what is shifted against overflow is shifted **before the logarithm**, since `max + ln Σ` may lose all of `ln Σ`; and where a
 //! weight of 0 or a mask leaves something out it is **selected**, not multiplied, since 0 · ∞ is NaN.
 
+mod optimize;
+
 use crate::{
-    Activation, BinaryCrossEntropy, CrossEntropy, Device, Error, Inputs, LayerNorm, Metas, Op, Optimize, Outputs,
-    ReductionKind, Result, Scalar, Tensor, Unary,
+    Activation, BinaryCrossEntropy, CrossEntropy, Device, Error, Inputs, LayerNorm, Metas, Op, Outputs, ReductionKind,
+    Result, Scalar, Tensor, Unary,
 };
 use smallvec::smallvec;
 
@@ -94,7 +96,7 @@ fn parts(op: &Op, inputs: &[Tensor], outputs: &Metas) -> Result<Outputs> {
         Op::CrossEntropy(attributes) => cross_entropy(attributes, inputs)?,
         Op::BinaryCrossEntropy(attributes) => binary_cross_entropy(attributes, inputs)?,
         Op::LayerNorm(attributes) => smallvec![layer_norm(attributes, inputs)?],
-        Op::Optimize(attributes) => optimize(attributes, inputs)?,
+        Op::Optimize(attributes) => optimize::optimize(attributes, inputs)?,
         _ => return Err(Error::unknown("the decomposition", op.name())),
     })
 }
@@ -262,105 +264,4 @@ fn layer_norm(attributes: &LayerNorm, inputs: &[Tensor]) -> Result<Tensor> {
         [_, weight, bias] => (normal * weight)? + bias,
         _ => Ok(normal),
     }
-}
-
-fn optimize(attributes: &Optimize, inputs: &[Tensor]) -> Result<Outputs> {
-    let group = 2 + attributes.states();
-    let mut outputs = Outputs::new();
-    for members in inputs[1..].chunks_exact(group) {
-        let dtype = members[0].dtype();
-        let scalar = |index: usize| inputs[0].select(0, index as isize)?.to_dtype(dtype);
-        let (parameter, gradient) = (&members[0], members[1].clone());
-        match *attributes {
-            Optimize::Sgd { momentum, nesterov, weight_decay } => {
-                let mut gradient = penalised(gradient, parameter, weight_decay.get())?;
-                let mut velocity = None;
-                if let Some(previous) = members.get(2) {
-                    let current = ((previous * momentum.get())? + (&gradient * scalar(1)?)?)?;
-                    gradient = if nesterov { (gradient + (&current * momentum.get())?)? } else { current.clone() };
-                    velocity = Some(current);
-                }
-                outputs.push((parameter - (gradient * scalar(0)?)?)?);
-                outputs.extend(velocity);
-            }
-            Optimize::Adam { beta1, beta2, epsilon, weight_decay, decoupled, amsgrad } => {
-                let (beta1, beta2, decay) = (beta1.get(), beta2.get(), weight_decay.get());
-                let mut parameter = parameter.clone();
-                let mut gradient = gradient;
-                if decay != 0.0 && decoupled {
-                    parameter = (&parameter - (&parameter * (scalar(0)? * decay)?)?)?;
-                } else if decay != 0.0 {
-                    gradient = (gradient + (&parameter * decay)?)?;
-                }
-                let first = average(&members[2], &gradient, beta1)?;
-                let second = average(&members[3], &gradient.square()?, beta2)?;
-                let largest = if amsgrad { Some(members[4].maximum(&second)?) } else { None };
-                let spread = (largest.as_ref().unwrap_or(&second) / scalar(2)?)?.sqrt()?;
-                let step = ((&first / scalar(1)?)? / (spread + epsilon.get())?)?;
-                outputs.push((parameter - (step * scalar(0)?)?)?);
-                outputs.extend([first, second]);
-                outputs.extend(largest);
-            }
-            Optimize::Moments { beta1, beta2, weight_decay, decoupled } => {
-                let decay = weight_decay.get();
-                let mut parameter = parameter.clone();
-                let mut gradient = gradient;
-                if decay != 0.0 && decoupled {
-                    parameter = (&parameter - (&parameter * (scalar(0)? * decay)?)?)?;
-                } else if decay != 0.0 {
-                    gradient = (gradient + (&parameter * decay)?)?;
-                }
-                let first = average(&members[2], &gradient, beta1.get())?;
-                let second = average(&members[3], &gradient.square()?, beta2.get())?;
-                let direction = ((gradient * scalar(1)?)? + (&first * scalar(2)?)?)?;
-                let size = ((second.sqrt()? * scalar(3)?)? + scalar(4)?)?;
-                outputs.push((parameter - (direction / size)?)?);
-                outputs.extend([first, second]);
-            }
-            Optimize::AdaGrad { epsilon, weight_decay } => {
-                let gradient = penalised(gradient, parameter, weight_decay.get())?;
-                let second = (&members[2] + gradient.square()?)?;
-                let step = (gradient / (second.sqrt()? + epsilon.get())?)?;
-                outputs.push((parameter - (step * scalar(0)?)?)?);
-                outputs.push(second);
-            }
-            Optimize::RmsProp { decay, epsilon, momentum, centred, weight_decay } => {
-                let gradient = penalised(gradient, parameter, weight_decay.get())?;
-                let second = average(&members[2], &gradient.square()?, decay.get())?;
-                let mut states = Outputs::from_iter([second.clone()]);
-                let mut spread = second;
-                if centred {
-                    let mean = average(&members[3], &gradient, decay.get())?;
-                    // Rounding may leave a variance below 0.
-                    spread = (spread - mean.square()?)?.maximum(0.0)?;
-                    states.push(mean);
-                }
-                let mut step = (gradient / (spread.sqrt()? + epsilon.get())?)?;
-                if momentum.get() != 0.0 {
-                    step = ((&members[2 + states.len()] * momentum.get())? + step)?;
-                    states.push(step.clone());
-                }
-                outputs.push((parameter - (step * scalar(0)?)?)?);
-                outputs.extend(states);
-            }
-            Optimize::Lion { beta1, beta2, weight_decay } => {
-                let direction = average(&members[2], &gradient, beta1.get())?.sign()?;
-                let shrunk = (parameter - (parameter * (scalar(0)? * weight_decay.get())?)?)?;
-                outputs.push((shrunk - (direction * scalar(0)?)?)?);
-                outputs.push(average(&members[2], &gradient, beta2.get())?);
-            }
-            Optimize::Unknown => return Err(Error::unknown(parameter.device().name(), "unknown")),
-        }
-    }
-    Ok(outputs)
-}
-
-/// The gradient of the loss with an L2 penalty.
-fn penalised(gradient: Tensor, parameter: &Tensor, weight_decay: f64) -> Result<Tensor> {
-    if weight_decay == 0.0 { Ok(gradient) } else { gradient + (parameter * weight_decay)? }
-}
-
-/// The exponential moving average after one more value.
-fn average(previous: &Tensor, value: &Tensor, stays: f64) -> Result<Tensor> {
-    (previous * stays)? + (value * (1.0 - stays))?
 }

@@ -650,11 +650,22 @@ fn optimize<D: Described>(name: &'static str, attributes: &Optimize, inputs: &[D
     for members in inputs[1..=rest].chunks_exact(group) {
         let meta = Meta::new(*members[0].shape(), members[0].dtype());
         accept(name, &members[..1], meta.dtype.is_float())?;
-        for at in 1..group {
-            same_dtype(name, members, 0, at)?;
+        let wide = meta.dtype.accumulator();
+        for (at, member) in members.iter().enumerate().skip(1) {
             same_shape(name, members, 0, at)?;
+            let fits = member.dtype() == wide || at == 1 && member.dtype() == meta.dtype;
+            if !fits {
+                let (problem, advice) = match at {
+                    1 => ("the gradient has another dtype", "Convert it with `to_dtype`".to_string()),
+                    _ => {
+                        ("a state has another dtype", format!("Keep the states of {} parameters in {wide}", meta.dtype))
+                    }
+                };
+                return Err(Error::dtype(name, [meta.dtype, member.dtype()], problem, advice));
+            }
         }
-        metas.extend(std::iter::repeat_n(meta, group - 1));
+        metas.push(meta);
+        metas.extend(std::iter::repeat_n(Meta::new(meta.shape, wide), group - 2));
     }
     Ok(metas)
 }

@@ -446,6 +446,10 @@ pub struct LayerNorm {
 ///
 /// The first input holds what changes from step to step, so that the operation itself does not. The parameters follow in
 /// groups; each tensor handed over with its last handle is updated in place.
+///
+/// Every kind computes in the parameter's [accumulator](crate::DType::accumulator) dtype, in which it keeps its states,
+/// and rounds the new parameter once: for a parameter of `f16` or `bf16` states are `f32`. The gradient has the
+/// parameter's dtype or that of the states.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Optimize {

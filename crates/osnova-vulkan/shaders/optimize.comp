@@ -34,15 +34,16 @@ layout(constant_id = 12) const uint DECAY = 0;
 layout(constant_id = 13) const bool BY_FOUR = false;
 
 // Each buffer is seen by single elements and by fours; a pipeline uses one of the two.
-#define SEEN(at, qualifier, name) \
-    layout(std430, set = 0, binding = at) qualifier buffer name##Single { STORED name[]; }; \
-    layout(std430, set = 0, binding = at) qualifier buffer name##Fours { STORED_4 name##_4[]; };
+#define SEEN(at, qualifier, name, single, fours) \
+    layout(std430, set = 0, binding = at) qualifier buffer name##Single { single name[]; }; \
+    layout(std430, set = 0, binding = at) qualifier buffer name##Fours { fours name##_4[]; };
 
-SEEN(0, , parameter)
-SEEN(1, , first)
-SEEN(2, , second)
-SEEN(3, , third)
-SEEN(4, readonly, gradient)
+// The states are kept as they are computed: those of a half type in float.
+SEEN(0, , parameter, STORED, STORED_4)
+SEEN(1, , first, COMPUTED, COMPUTED_4)
+SEEN(2, , second, COMPUTED, COMPUTED_4)
+SEEN(3, , third, COMPUTED, COMPUTED_4)
+SEEN(4, readonly, gradient, STORED, STORED_4)
 layout(std430, set = 0, binding = 5) readonly buffer Scalars {
     COMPUTED scalars[];
 };
@@ -116,24 +117,24 @@ void update_four(uint base) {
     parameters = LOAD_4(parameter_4[at]);
     gradients = LOAD_4(gradient_4[word(WALK) / 4 + base]);
     if (HAS_FIRST) {
-        states[0] = LOAD_4(first_4[at_first]);
+        states[0] = first_4[at_first];
     }
     if (HAS_SECOND) {
-        states[1] = LOAD_4(second_4[at_second]);
+        states[1] = second_4[at_second];
     }
     if (HAS_THIRD) {
-        states[2] = LOAD_4(third_4[at_third]);
+        states[2] = third_4[at_third];
     }
     update_all();
     parameter_4[at] = STORE_4(parameters);
     if (HAS_FIRST) {
-        first_4[at_first] = STORE_4(states[0]);
+        first_4[at_first] = states[0];
     }
     if (HAS_SECOND) {
-        second_4[at_second] = STORE_4(states[1]);
+        second_4[at_second] = states[1];
     }
     if (HAS_THIRD) {
-        third_4[at_third] = STORE_4(states[2]);
+        third_4[at_third] = states[2];
     }
 }
 
@@ -147,13 +148,13 @@ void update_apart(uint base, uint count) {
         parameters[step] = LOAD(parameter[word(1) + index]);
         gradients[step] = LOAD(gradient[at[0]]);
         if (HAS_FIRST) {
-            states[0][step] = LOAD(first[word(2) + index]);
+            states[0][step] = first[word(2) + index];
         }
         if (HAS_SECOND) {
-            states[1][step] = LOAD(second[word(3) + index]);
+            states[1][step] = second[word(3) + index];
         }
         if (HAS_THIRD) {
-            states[2][step] = LOAD(third[word(4) + index]);
+            states[2][step] = third[word(4) + index];
         }
     }
     update_all();
@@ -162,13 +163,13 @@ void update_apart(uint base, uint count) {
         if (index < count) {
             parameter[word(1) + index] = STORE(parameters[step]);
             if (HAS_FIRST) {
-                first[word(2) + index] = STORE(states[0][step]);
+                first[word(2) + index] = states[0][step];
             }
             if (HAS_SECOND) {
-                second[word(3) + index] = STORE(states[1][step]);
+                second[word(3) + index] = states[1][step];
             }
             if (HAS_THIRD) {
-                third[word(4) + index] = STORE(states[2][step]);
+                third[word(4) + index] = states[2][step];
             }
         }
     }

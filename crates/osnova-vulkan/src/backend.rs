@@ -33,14 +33,14 @@ impl Backend for Vulkan {
         capabilities
     }
 
-    fn claims(&self, op: &Op, _inputs: &[Tensor]) -> bool {
+    fn claims(&self, op: &Op, inputs: &[Tensor]) -> bool {
         match op {
             Op::Activate(kind) | Op::Linear { activation: kind, .. } => elementwise::activation_number(*kind).is_some(),
             Op::ActivationGradient(kind) => elementwise::gradient_number(*kind).is_some(),
             Op::Softmax { .. } | Op::LogSoftmax { .. } => true,
             Op::Mean { .. } | Op::Variance { .. } | Op::LogSumExp { .. } => true,
             Op::CrossEntropy(_) | Op::BinaryCrossEntropy(_) | Op::LayerNorm(_) => true,
-            Op::Optimize(attributes) => optimize::knows(attributes),
+            Op::Optimize(attributes) => optimize::fits(attributes, inputs),
             _ => false,
         }
     }

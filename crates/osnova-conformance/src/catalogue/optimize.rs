@@ -88,19 +88,22 @@ pub(super) fn optimize(draw: &Draw) -> Vec<Entry> {
     // An update is never differentiated: it happens after the backward pass.
     let (true, Some(scalars)) = (draw.plain(), scalars) else { return Vec::new() };
     let entry = |name: &str, attributes: BoxedStrategy<Optimize>| {
-        let shapes = proptest::collection::vec(shape_of_rank(0..=3usize), 0..4);
-        let cases =
-            (shapes, draw.dtype(DType::is_float)?, attributes).prop_flat_map(move |(shapes, dtype, attributes)| {
-                let mut parts = vec![(vec![attributes.scalars()], scalars, Values::Between(0.05, 0.95))];
-                for dims in shapes {
-                    parts.push((dims.clone(), dtype, Values::Between(-2.0, 2.0)));
-                    parts.push((dims.clone(), dtype, Values::Between(-2.0, 2.0)));
-                    for index in 0..attributes.states() {
-                        parts.push((dims.clone(), dtype, state(&attributes, index)));
-                    }
+        let held = draw.dtype(|dtype| dtype.is_float() && draw.dtypes.contains(&dtype.accumulator()))?;
+        let groups = proptest::collection::vec((shape_of_rank(0..=3usize), any::<[bool; 2]>()), 0..4);
+        let cases = (groups, held, attributes).prop_flat_map(move |(groups, dtype, attributes)| {
+            let mut parts = vec![(vec![attributes.scalars()], scalars, Values::Between(0.05, 0.95))];
+            for (dims, [wide, steep]) in groups {
+                let gradient = if steep { Values::Decades } else { Values::Between(-2.0, 2.0) };
+                // States are kept in the dtype that is computed in, and a gradient may be.
+                let computed = dtype.accumulator();
+                parts.push((dims.clone(), dtype, Values::Between(-2.0, 2.0)));
+                parts.push((dims.clone(), if wide { computed } else { dtype }, gradient));
+                for index in 0..attributes.states() {
+                    parts.push((dims.clone(), computed, state(&attributes, index)));
                 }
-                case(Op::Optimize(attributes), parts)
-            });
+            }
+            case(Op::Optimize(attributes), parts)
+        });
         Some((name.to_string(), cases.boxed()))
     };
     let kinds = [

@@ -2,20 +2,23 @@
 
 use super::float::Float;
 use super::movement::{made_contiguous, owned};
+use super::tiles::Stored;
 use crate::memory::{OutOfMemory, vec_for};
+use crate::native::Native;
 use crate::parallel::Parallel;
 use crate::simd_dispatch;
 use crate::storage::{contiguous, elements, writable};
+use half::{bf16, f16};
 use osnova_tensor::{DType, Device, Inputs, Optimize, Outputs, Tensor};
 
 /// Elements of a parameter a thread updates at a time.
 const CHUNK: usize = 1 << 13;
 
-/// One piece of a parameter with its gradient and state.
-struct Piece<'a, T> {
-    parameter: &'a mut [T],
-    gradient: &'a [T],
-    states: [&'a mut [T]; 3],
+/// One piece of a parameter with its gradient, stored as `P`, and its state, kept in what `P` is computed in.
+struct Piece<'a, P: Stored> {
+    parameter: &'a mut [P],
+    gradient: &'a [P],
+    states: [&'a mut [P::Compute]; 3],
 }
 
 /// The numbers of an Adam step that are the same for every element.
@@ -87,98 +90,105 @@ fn mean_square<T: Float>(v: T, g: T, with: ScaledStep<T>) -> T {
 }
 
 simd_dispatch! {
-    fn moments[S]<T>(parameter: &mut [T], gradient: &[T], first: &mut [T], second: &mut [T], with: MomentsStep<T>) where [T: Float] {
+    fn moments[S]<P, T>(parameter: &mut [P], gradient: &[P], first: &mut [T], second: &mut [T], with: MomentsStep<T>) where [P: Stored<Compute = T>, T: Float] {
         for (((p, &g), m), v) in parameter.iter_mut().zip(gradient).zip(first).zip(second) {
-            let value = *p * with.shrink;
-            let g = g + with.penalty * value;
+            let value = p.load() * with.shrink;
+            let g = g.load() + with.penalty * value;
             *m = with.beta1 * *m + (T::ONE - with.beta1) * g;
             *v = with.beta2 * *v + (T::ONE - with.beta2) * g * g;
             let direction = with.direction[0] * g + with.direction[1] * *m;
-            *p = value - direction / (v.sqrt::<S>() * with.size[0] + with.size[1]);
+            *p = P::store(value - direction / (v.sqrt::<S>() * with.size[0] + with.size[1]));
         }
     }
 
-    fn scale[S]<T>(parameter: &mut [T], gradient: &[T], second: &mut [T], with: ScaledStep<T>) where [T: Float] {
+    fn scale[S]<P, T>(parameter: &mut [P], gradient: &[P], second: &mut [T], with: ScaledStep<T>) where [P: Stored<Compute = T>, T: Float] {
         for ((p, &g), v) in parameter.iter_mut().zip(gradient).zip(second) {
-            let g = g + with.penalty * *p;
+            let value = p.load();
+            let g = g.load() + with.penalty * value;
             *v = mean_square(*v, g, with);
-            *p = *p - with.learning_rate * (g / (v.sqrt::<S>() + with.epsilon));
+            *p = P::store(value - with.learning_rate * (g / (v.sqrt::<S>() + with.epsilon)));
         }
     }
 
-    fn scale_with_momentum[S]<T>(parameter: &mut [T], gradient: &[T], second: &mut [T], velocity: &mut [T], with: ScaledStep<T>) where [T: Float] {
+    fn scale_with_momentum[S]<P, T>(parameter: &mut [P], gradient: &[P], second: &mut [T], velocity: &mut [T], with: ScaledStep<T>) where [P: Stored<Compute = T>, T: Float] {
         for (((p, &g), v), b) in parameter.iter_mut().zip(gradient).zip(second).zip(velocity) {
-            let g = g + with.penalty * *p;
+            let value = p.load();
+            let g = g.load() + with.penalty * value;
             *v = mean_square(*v, g, with);
             *b = with.momentum * *b + g / (v.sqrt::<S>() + with.epsilon);
-            *p = *p - with.learning_rate * *b;
+            *p = P::store(value - with.learning_rate * *b);
         }
     }
 
-    fn scale_centred[S]<T>(parameter: &mut [T], gradient: &[T], second: &mut [T], mean: &mut [T], with: ScaledStep<T>) where [T: Float] {
+    fn scale_centred[S]<P, T>(parameter: &mut [P], gradient: &[P], second: &mut [T], mean: &mut [T], with: ScaledStep<T>) where [P: Stored<Compute = T>, T: Float] {
         for (((p, &g), v), m) in parameter.iter_mut().zip(gradient).zip(second).zip(mean) {
-            let g = g + with.penalty * *p;
+            let value = p.load();
+            let g = g.load() + with.penalty * value;
             *v = mean_square(*v, g, with);
             *m = with.shares[0] * *m + with.shares[1] * g;
             // Rounding may leave a variance below 0.
             let spread = (*v - *m * *m).positive().sqrt::<S>();
-            *p = *p - with.learning_rate * (g / (spread + with.epsilon));
+            *p = P::store(value - with.learning_rate * (g / (spread + with.epsilon)));
         }
     }
 
-    fn scale_centred_with_momentum[S]<T>(parameter: &mut [T], gradient: &[T], states: [&mut [T]; 3], with: ScaledStep<T>) where [T: Float] {
+    fn scale_centred_with_momentum[S]<P, T>(parameter: &mut [P], gradient: &[P], states: [&mut [T]; 3], with: ScaledStep<T>) where [P: Stored<Compute = T>, T: Float] {
         let [second, mean, velocity] = states;
         for ((((p, &g), v), m), b) in parameter.iter_mut().zip(gradient).zip(second).zip(mean).zip(velocity) {
-            let g = g + with.penalty * *p;
+            let value = p.load();
+            let g = g.load() + with.penalty * value;
             *v = mean_square(*v, g, with);
             *m = with.shares[0] * *m + with.shares[1] * g;
             let spread = (*v - *m * *m).positive().sqrt::<S>();
             *b = with.momentum * *b + g / (spread + with.epsilon);
-            *p = *p - with.learning_rate * *b;
+            *p = P::store(value - with.learning_rate * *b);
         }
     }
 
-    fn step_by_sign[S]<T>(parameter: &mut [T], gradient: &[T], first: &mut [T], with: SignStep<T>) where [T: Float] {
+    fn step_by_sign[S]<P, T>(parameter: &mut [P], gradient: &[P], first: &mut [T], with: SignStep<T>) where [P: Stored<Compute = T>, T: Float] {
         for ((p, &g), m) in parameter.iter_mut().zip(gradient).zip(first) {
+            let g = g.load();
             let direction = (with.beta1 * *m + (T::ONE - with.beta1) * g).sign();
-            *p = *p * with.shrink - with.learning_rate * direction;
+            *p = P::store(p.load() * with.shrink - with.learning_rate * direction);
             *m = with.beta2 * *m + (T::ONE - with.beta2) * g;
         }
     }
 
-    fn adam[S]<T>(parameter: &mut [T], gradient: &[T], first: &mut [T], second: &mut [T], with: AdamStep<T>) where [T: Float] {
+    fn adam[S]<P, T>(parameter: &mut [P], gradient: &[P], first: &mut [T], second: &mut [T], with: AdamStep<T>) where [P: Stored<Compute = T>, T: Float] {
         for (((p, &g), m), v) in parameter.iter_mut().zip(gradient).zip(first).zip(second) {
-            let value = *p * with.shrink;
-            let g = g + with.penalty * value;
+            let value = p.load() * with.shrink;
+            let g = g.load() + with.penalty * value;
             *m = with.beta1 * *m + (T::ONE - with.beta1) * g;
             *v = with.beta2 * *v + (T::ONE - with.beta2) * g * g;
-            *p = value - with.step * *m / (v.sqrt::<S>() * with.spread + with.epsilon);
+            *p = P::store(value - with.step * *m / (v.sqrt::<S>() * with.spread + with.epsilon));
         }
     }
 
-    fn amsgrad[S]<T>(parameter: &mut [T], gradient: &[T], first: &mut [T], second: &mut [T], largest: &mut [T], with: AdamStep<T>) where [T: Float] {
+    fn amsgrad[S]<P, T>(parameter: &mut [P], gradient: &[P], first: &mut [T], second: &mut [T], largest: &mut [T], with: AdamStep<T>) where [P: Stored<Compute = T>, T: Float] {
         for ((((p, &g), m), v), top) in parameter.iter_mut().zip(gradient).zip(first).zip(second).zip(largest) {
-            let value = *p * with.shrink;
-            let g = g + with.penalty * value;
+            let value = p.load() * with.shrink;
+            let g = g.load() + with.penalty * value;
             *m = with.beta1 * *m + (T::ONE - with.beta1) * g;
             *v = with.beta2 * *v + (T::ONE - with.beta2) * g * g;
             *top = top.max(*v);
-            *p = value - with.step * *m / (top.sqrt::<S>() * with.spread + with.epsilon);
+            *p = P::store(value - with.step * *m / (top.sqrt::<S>() * with.spread + with.epsilon));
         }
     }
 
-    fn descend[S]<T>(parameter: &mut [T], gradient: &[T], with: DescentStep<T>) where [T: Float] {
+    fn descend[S]<P, T>(parameter: &mut [P], gradient: &[P], with: DescentStep<T>) where [P: Stored<Compute = T>, T: Float] {
         for (p, &g) in parameter.iter_mut().zip(gradient) {
-            *p = *p - with.learning_rate * (g + with.penalty * *p);
+            let value = p.load();
+            *p = P::store(value - with.learning_rate * (g.load() + with.penalty * value));
         }
     }
 
-    fn descend_with_momentum[S]<T>(parameter: &mut [T], gradient: &[T], velocity: &mut [T], with: DescentStep<T>) where [T: Float] {
+    fn descend_with_momentum[S]<P, T>(parameter: &mut [P], gradient: &[P], velocity: &mut [T], with: DescentStep<T>) where [P: Stored<Compute = T>, T: Float] {
         for ((p, &g), v) in parameter.iter_mut().zip(gradient).zip(velocity) {
-            let g = g + with.penalty * *p;
+            let value = p.load();
+            let g = g.load() + with.penalty * value;
             *v = with.momentum * *v + with.factor * g;
             let direction = if with.nesterov { g + with.momentum * *v } else { *v };
-            *p = *p - with.learning_rate * direction;
+            *p = P::store(value - with.learning_rate * direction);
         }
     }
 }
@@ -196,6 +206,13 @@ pub(crate) fn knows(attributes: &Optimize) -> bool {
     )
 }
 
+/// Whether the kernel takes these inputs: parameters and gradients of one dtype.
+pub(crate) fn fits(attributes: &Optimize, inputs: &[Tensor]) -> bool {
+    let dtype = inputs.get(1).map_or(DType::F32, Tensor::dtype);
+    let mut groups = inputs[1..].chunks(2 + attributes.states());
+    dtype.is_float() && groups.all(|group| group.iter().take(2).all(|input| input.dtype() == dtype))
+}
+
 /// The update; `None` for kinds and dtypes without a kernel.
 pub(crate) fn optimize(
     parallel: &Parallel,
@@ -207,16 +224,16 @@ pub(crate) fn optimize(
         None if inputs.len() < 2 => Ok(Some(Outputs::new())),
         Some(DType::F32) => update::<f32>(parallel, device, attributes, inputs).map(Some),
         Some(DType::F64) => update::<f64>(parallel, device, attributes, inputs).map(Some),
+        Some(DType::F16) => update::<f16>(parallel, device, attributes, inputs).map(Some),
+        Some(DType::BF16) => update::<bf16>(parallel, device, attributes, inputs).map(Some),
         _ => Ok(None),
     }
 }
 
-fn update<T: Float>(
-    parallel: &Parallel,
-    device: Device,
-    attributes: &Optimize,
-    inputs: Inputs,
-) -> Result<Outputs, OutOfMemory> {
+fn update<P>(parallel: &Parallel, device: Device, attributes: &Optimize, inputs: Inputs) -> Result<Outputs, OutOfMemory>
+where
+    P: Stored<Compute: Float>,
+{
     let states = attributes.states();
     let mut inputs = inputs.into_iter();
     let scalars: Vec<f64> = match inputs.next() {
@@ -229,10 +246,10 @@ fn update<T: Float>(
     let mut outputs = Outputs::new();
     let mut gradients = Vec::new();
     while let (Some(parameter), Some(gradient)) = (inputs.next(), inputs.next()) {
-        outputs.push(owned::<T>(parallel, device, parameter)?);
+        outputs.push(owned::<P>(parallel, device, parameter)?);
         gradients.push(made_contiguous(parallel, device, gradient)?);
         for state in inputs.by_ref().take(states) {
-            outputs.push(owned::<T>(parallel, device, state)?);
+            outputs.push(owned::<P::Compute>(parallel, device, state)?);
         }
     }
 
@@ -240,14 +257,12 @@ fn update<T: Float>(
     let mut pieces = vec_for(count)?;
     let mut total = 0;
     for (group, gradient) in outputs.chunks_mut(1 + states).zip(&gradients) {
-        let gradient = contiguous::<T>(gradient).unwrap_or(&[]);
+        let gradient = contiguous::<P>(gradient).unwrap_or(&[]);
         total += gradient.len();
-        let mut members = group.iter_mut().map(|tensor| writable::<T>(tensor).unwrap_or_default().chunks_mut(CHUNK));
-        let (Some(parameters), mut first, mut second, mut third) =
-            (members.next(), members.next(), members.next(), members.next())
-        else {
-            continue;
-        };
+        let Some((parameter, kept)) = group.split_first_mut() else { continue };
+        let mut kept = kept.iter_mut().map(|tensor| writable(tensor).unwrap_or_default().chunks_mut(CHUNK));
+        let (mut first, mut second, mut third) = (kept.next(), kept.next(), kept.next());
+        let parameters = writable::<P>(parameter).unwrap_or_default().chunks_mut(CHUNK);
         for (parameter, gradient) in parameters.zip(gradient.chunks(CHUNK)) {
             pieces.push(Piece {
                 parameter,
@@ -257,7 +272,7 @@ fn update<T: Float>(
             });
         }
     }
-    let number = |value: f64| T::from_f64(value);
+    let number = |value: f64| <P::Compute as Native>::from_f64(value);
     let scalar = |index: usize| scalars.get(index).copied().unwrap_or(f64::NAN);
     match *attributes {
         Optimize::Sgd { momentum, nesterov, weight_decay } => {
@@ -315,9 +330,9 @@ fn update<T: Float>(
         Optimize::AdaGrad { epsilon, weight_decay } => {
             let with = ScaledStep {
                 learning_rate: number(scalar(0)),
-                shares: [T::ONE, T::ONE],
+                shares: [number(1.0); 2],
                 epsilon: number(epsilon.get()),
-                momentum: T::ZERO,
+                momentum: number(0.0),
                 penalty: number(weight_decay.get()),
             };
             parallel.items(&mut pieces, 0.8 * total as f64, |piece| {

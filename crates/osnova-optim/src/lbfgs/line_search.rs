@@ -18,8 +18,8 @@ pub(super) struct Trial<G> {
 }
 
 /// Searches from `start` (length 0), trying `first` and then lengths by cubic interpolation (Nocedal & Wright,
-/// algorithms 3.5 and 3.6, as in PyTorch and minFunc); gives the best trial and how many were made. A loss that is not
-/// finite counts as infinitely high.
+/// algorithms 3.5 and 3.6, as in PyTorch and minFunc); gives the best trial and how many were made. A loss or a slope
+/// that is not finite counts as infinitely high.
 ///
 /// The search ends when its bracket is shorter than `shortest`, or after `budget` interpolations.
 pub(super) fn strong_wolfe<G: Clone>(
@@ -33,7 +33,7 @@ pub(super) fn strong_wolfe<G: Clone>(
     let mut attempt = |length: f64| {
         trials += 1;
         let mut trial = evaluate(length)?;
-        if !trial.loss.is_finite() {
+        if !(trial.loss.is_finite() && trial.slope.is_finite()) {
             trial.loss = f64::INFINITY;
         }
         Ok::<_, Box<osnova_tensor::Error>>(trial)
@@ -151,6 +151,16 @@ mod tests {
         let function = |t: f64| if t < 2.0 { ((t - 1.0).powi(2), 2.0 * (t - 1.0)) } else { (f64::NAN, f64::NAN) };
         let (found, _) = search(function, 50.0);
         assert!(found.length < 2.0 && found.loss < 0.999, "{found:?}");
+    }
+
+    #[test]
+    fn where_the_slope_is_not_finite_the_search_comes_back() {
+        // A loss that looks better and better where its gradient is NaN.
+        let function = |t: f64| if t < 2.0 { ((t - 1.0).powi(2), 2.0 * (t - 1.0)) } else { (-t, f64::NAN) };
+        for first in [1.0, 3.0, 50.0] {
+            let (found, _) = search(function, first);
+            assert!(found.length < 2.0 && found.slope.is_finite(), "{found:?}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::core::not_negative;
 use crate::{Optimizer, OptimizerState};
 use line_search::{Trial, strong_wolfe};
 use osnova_nn::{Module, Param, StateDict, StateDictMismatch};
-use osnova_tensor::{DType, Device, Error, Gradients, Meta, Result, Shape, Tensor};
+use osnova_tensor::{Device, Error, Gradients, Meta, Result, Shape, Tensor};
 use std::collections::VecDeque;
 
 const NAME: &str = "lbfgs";
@@ -46,9 +46,10 @@ const LEAST_CURVATURE: f64 = 1e-10;
 /// # }
 /// ```
 ///
-/// All parameters must have one dtype, `f32` or `f64`, and be on one device; there are no groups and no weight decay
-/// (add a penalty to the loss). Parameters without a gradient count as having one of 0. The memory is 2·`history` times
-/// the parameters.
+/// All parameters must have one dtype and be on one device; those of `f16` and `bf16` are computed with in `f32` and
+/// rounded after each iteration, and the rounding is part of the steps that curvature is learned from. There are no
+/// groups and no weight decay (add a penalty to the loss). Parameters without a gradient count as having one of 0. The
+/// memory is 2·`history` times the parameters.
 ///
 /// As an [`Optimizer`], in a `Trainer` say, it makes one iteration of its own learning rate for each gradient it is
 /// given; a line search needs the loss, and so [`step_with`](Self::step_with).
@@ -71,6 +72,19 @@ struct Pair {
     difference: Tensor,
     /// y·s
     curvature: f64,
+    /// y·s / y·y, the size of the inverse Hessian.
+    scale: f64,
+}
+
+impl Pair {
+    /// `None` if nothing can be learned from it.
+    fn new(step: Tensor, difference: Tensor) -> Result<Option<Self>> {
+        let curvature = dot(&difference, &step)?;
+        let scale = curvature / dot(&difference, &difference)?;
+        // The squares of large gradients may be infinite.
+        let learned = curvature > LEAST_CURVATURE && curvature.is_finite() && scale > 0.0 && scale.is_finite();
+        Ok(learned.then_some(Self { step, difference, curvature, scale }))
+    }
 }
 
 /// What is known of the curvature. All tensors are flat: all trainable parameters in the model's order.
@@ -139,8 +153,9 @@ impl Lbfgs {
     /// them.
     ///
     /// # Errors
-    /// Whatever `loss` reports; a loss that is not finite at the start; parameters of several dtypes or devices;
-    /// another model than before. The model then has the parameters of the last iteration.
+    /// Whatever `loss` reports; a loss or a gradient that is not finite, at the start or, without a line search, after
+    /// an iteration; parameters of several dtypes or devices; another model than before. The model then has the
+    /// parameters of the last good iteration.
     pub fn step_with<M: Module + ?Sized>(
         &mut self,
         model: &mut M,
@@ -153,20 +168,22 @@ impl Lbfgs {
             Ok::<_, Box<Error>>((loss.item()?, gradient))
         };
         let (first, mut gradient) = evaluate(model)?;
-        if !first.is_finite() {
-            let advice = "Start from other parameters, or look for bad values in the data";
-            return Err(Error::argument(NAME, format!("the loss is {first} before the first iteration"), advice));
-        }
+        finite(first, &gradient, "before the first iteration", "Start from other parameters, or look for bad data")?;
         self.memory.recognise(&gradient)?;
         let (mut loss, mut evaluations) = (first, 1);
         if largest(&gradient)? <= self.gradient_tolerance {
             return Ok(first);
         }
-        let budget = self.max_evaluations.unwrap_or(self.max_iterations * 5 / 4);
+        let budget = self.max_evaluations.unwrap_or(self.max_iterations.saturating_add(self.max_iterations / 4));
         for iteration in 1..=self.max_iterations {
             let known = self.memory.clone();
             let direction = self.memory.direction(&gradient, self.history)?;
             let slope = dot(&gradient, &direction)?;
+            if !slope.is_finite() {
+                self.memory = known;
+                let problem = "the slope along the direction leaves the range of the dtype";
+                return Err(Error::argument(NAME, problem, "Scale the loss down, or train in f64"));
+            }
             let mut length = self.first_length(&gradient)?;
             if slope > -self.change_tolerance {
                 self.memory.last = Some(((&direction * length)?, gradient));
@@ -189,7 +206,15 @@ impl Lbfgs {
                 })
             } else if iteration < self.max_iterations {
                 evaluations += 1;
-                set(model, length).and_then(|()| evaluate(model)).map(|after| (loss, gradient) = after)
+                set(model, length).and_then(|()| evaluate(model)).and_then(|after| {
+                    (loss, gradient) = after;
+                    finite(
+                        loss,
+                        &gradient,
+                        "after an iteration",
+                        "Lower the learning rate, or use `strong_wolfe(true)`",
+                    )
+                })
             } else {
                 // The loss there is the next step's business.
                 Ok(())
@@ -200,7 +225,7 @@ impl Lbfgs {
                 return Err(error);
             }
             set(model, length)?;
-            let step = (&direction * length)?;
+            let step = taken(&model.parameters(), &start, (&direction * length)?)?;
             let change = largest(&step)?;
             self.memory.last = Some((step, before.1));
             if iteration == self.max_iterations
@@ -254,12 +279,11 @@ impl Memory {
 
     /// Learns from the last step and gives the direction of the next one, by the two loops of Nocedal 1980.
     fn direction(&mut self, gradient: &Tensor, history: usize) -> Result<Tensor> {
-        self.iterations += 1;
+        self.iterations = self.iterations.saturating_add(1);
         if let Some((step, before)) = &self.last {
             let difference = (gradient - before)?;
-            let curvature = dot(&difference, step)?;
-            if curvature > LEAST_CURVATURE {
-                self.pairs.push_back(Pair { step: step.clone(), difference, curvature });
+            if let Some(pair) = Pair::new(step.clone(), difference)? {
+                self.pairs.push_back(pair);
                 while self.pairs.len() > history {
                     self.pairs.pop_front();
                 }
@@ -268,15 +292,15 @@ impl Memory {
         let mut direction = gradient.neg()?;
         // The weights of the pairs stay on the device: nothing waits for it.
         let mut weights = Vec::with_capacity(self.pairs.len());
-        for Pair { step, difference, curvature } in self.pairs.iter().rev() {
+        for Pair { step, difference, curvature, .. } in self.pairs.iter().rev() {
             let weight = ((step * &direction)?.sum(.., false)? / *curvature)?;
             direction = (direction - (difference * &weight)?)?;
             weights.push(weight);
         }
-        if let Some(Pair { difference, curvature, .. }) = self.pairs.back() {
-            direction = (direction * (curvature / dot(difference, difference)?))?;
+        if let Some(Pair { scale, .. }) = self.pairs.back() {
+            direction = (direction * *scale)?;
         }
-        for (Pair { step, difference, curvature }, weight) in self.pairs.iter().zip(weights.into_iter().rev()) {
+        for (Pair { step, difference, curvature, .. }, weight) in self.pairs.iter().zip(weights.into_iter().rev()) {
             let other = ((difference * &direction)?.sum(.., false)? / *curvature)?;
             direction = (direction + (step * (weight - other)?)?)?;
         }
@@ -304,10 +328,9 @@ impl Optimizer for Lbfgs {
         let direction = memory.direction(&gradient, self.history)?;
         std::mem::swap(&mut self.memory, &mut memory);
         let moved = self.first_length(&gradient).and_then(|length| {
-            let step = (direction * length)?;
-            let values = (flat_values(&model.parameters())? + &step)?;
-            set_flat(&mut model.parameters_mut(), &values)?;
-            Ok(step)
+            let (start, step) = (flat_values(&model.parameters())?, (direction * length)?);
+            set_flat(&mut model.parameters_mut(), &(&start + &step)?)?;
+            taken(&model.parameters(), &start, step)
         });
         match moved {
             Ok(step) => self.memory.last = Some((step, gradient)),
@@ -343,13 +366,7 @@ impl Optimizer for Lbfgs {
     }
 
     fn load_state_dict(&mut self, model: &dyn Module, state: &OptimizerState) -> Result<()> {
-        if state.optimizer != NAME {
-            return Err(Error::argument(
-                "load_state_dict",
-                format!("the state is of {:?}, the optimizer is {NAME:?}", state.optimizer),
-                "Load it into the same kind of optimizer, or start this one afresh",
-            ));
-        }
+        state.check(NAME)?;
         let Layout { meta, device } = Layout::of(&model.parameters())?;
         let mut expected = Vec::new();
         let mut iterations = 0;
@@ -383,10 +400,12 @@ impl Optimizer for Lbfgs {
         }
         for index in 0..pairs {
             let pair = (tensor(&format!("steps.{index}"))?, tensor(&format!("differences.{index}"))?);
-            if let (Some(step), Some(difference)) = pair {
-                let curvature = dot(&difference, &step)?;
-                memory.pairs.push_back(Pair { step, difference, curvature });
-            }
+            let (Some(step), Some(difference)) = pair else { continue };
+            let Some(pair) = Pair::new(step, difference)? else {
+                let problem = format!("the state's pair {index} has no positive curvature");
+                return Err(Error::argument("load_state_dict", problem, "The state is damaged: load another one"));
+            };
+            memory.pairs.push_back(pair);
         }
         self.memory = memory;
         self.learning_rate = state.learning_rate;
@@ -394,7 +413,7 @@ impl Optimizer for Lbfgs {
     }
 }
 
-/// What all trainable parameters look like as one vector.
+/// What all trainable parameters look like as one vector, in the dtype that is computed in.
 struct Layout {
     meta: Meta,
     device: Device,
@@ -420,11 +439,7 @@ impl Layout {
                 return Err(Error::dtype(NAME, [dtype, parameter.dtype()], problem, "Give all of them one dtype"));
             }
         }
-        if !matches!(dtype, DType::F32 | DType::F64) {
-            let problem = "differences of gradients need more digits";
-            return Err(Error::dtype(NAME, [dtype], problem, "Train in f32 or f64"));
-        }
-        Ok(Self { meta: Meta::new(Shape::new(&[count])?, dtype), device })
+        Ok(Self { meta: Meta::new(Shape::new(&[count])?, dtype.accumulator()), device })
     }
 }
 
@@ -433,11 +448,12 @@ fn flat_gradient(parameters: &[&Param], gradients: &Gradients) -> Result<Tensor>
     let (mut parts, mut found) = (Vec::with_capacity(parameters.len()), false);
     for parameter in parameters.iter().filter(|parameter| parameter.is_trainable()) {
         let Meta { shape, dtype } = parameter.meta();
+        let wide = dtype.accumulator();
         let part = match gradients.get(parameter.tensor()) {
-            None => Tensor::zeros(shape, dtype, device)?,
-            Some(gradient) if *gradient.shape() == shape && gradient.dtype() == dtype => {
+            None => Tensor::zeros(shape, wide, device)?,
+            Some(gradient) if *gradient.shape() == shape && [dtype, wide].contains(&gradient.dtype()) => {
                 found = true;
-                gradient.detach()
+                gradient.detach().to_dtype(wide)?
             }
             Some(gradient) => {
                 return Err(Error::shape(
@@ -462,18 +478,37 @@ fn flat_gradient(parameters: &[&Param], gradients: &Gradients) -> Result<Tensor>
 
 fn flat_values(parameters: &[&Param]) -> Result<Tensor> {
     let trainable = parameters.iter().filter(|parameter| parameter.is_trainable());
-    let parts: Vec<Tensor> = trainable.map(|parameter| parameter.value().reshape([-1])).collect::<Result<_>>()?;
+    let flat = |parameter: &&Param| parameter.value().to_dtype(parameter.dtype().accumulator())?.reshape([-1]);
+    let parts: Vec<Tensor> = trainable.map(flat).collect::<Result<_>>()?;
     Tensor::concat(&parts, 0)
 }
 
 fn set_flat(parameters: &mut [&mut Param], values: &Tensor) -> Result<()> {
     let mut start = 0;
     for parameter in parameters.iter_mut().filter(|parameter| parameter.is_trainable()) {
-        let (shape, count) = (*parameter.shape(), parameter.count());
-        parameter.set_value(values.narrow(0, start, count)?.reshape(shape.dims())?)?;
+        let (Meta { shape, dtype }, count) = (parameter.meta(), parameter.count());
+        parameter.set_value(values.narrow(0, start, count)?.reshape(shape.dims())?.to_dtype(dtype)?)?;
         start += count;
     }
     Ok(())
+}
+
+/// The step that parameters took from `start`: with half types not quite the `step` that was meant.
+fn taken(parameters: &[&Param], start: &Tensor, step: Tensor) -> Result<Tensor> {
+    let rounded = parameters.iter().any(|parameter| parameter.dtype() != parameter.dtype().accumulator());
+    if rounded { flat_values(parameters)? - start } else { Ok(step) }
+}
+
+/// An error unless the loss and its gradient are finite.
+fn finite(loss: f64, gradient: &Tensor, when: &str, advice: &str) -> Result<()> {
+    let problem = if !loss.is_finite() {
+        format!("the loss is {loss} {when}")
+    } else if !largest(gradient)?.is_finite() {
+        format!("the gradient is not finite {when}")
+    } else {
+        return Ok(());
+    };
+    Err(Error::argument(NAME, problem, advice))
 }
 
 fn dot(a: &Tensor, b: &Tensor) -> Result<f64> {

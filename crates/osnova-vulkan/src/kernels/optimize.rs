@@ -58,9 +58,10 @@ fn rule(attributes: &Optimize) -> Option<Rule> {
     })
 }
 
-/// Whether there is a kernel for this kind of update.
-pub(crate) fn knows(attributes: &Optimize) -> bool {
-    rule(attributes).is_some()
+/// Whether there is a kernel for this kind of update of these inputs: each gradient is stored as its parameter is.
+pub(crate) fn fits(attributes: &Optimize, inputs: &[Tensor]) -> bool {
+    let mut groups = inputs.get(1..).unwrap_or_default().chunks_exact(2 + attributes.states());
+    rule(attributes).is_some() && groups.all(|group| group[0].dtype() == group[1].dtype())
 }
 
 /// A parameter with its states, which the kernel may write to, and its gradient.
@@ -175,6 +176,8 @@ mod tests {
         let mut inputs = Inputs::from_iter([scalars]);
         for start in 1..=5 {
             let values: Vec<f32> = (0..count).map(|index| ((index * start) % 17) as f32 / 8.0).collect();
+            // The states are kept in the dtype that is computed in.
+            let dtype = if start > 2 { dtype.accumulator() } else { dtype };
             inputs.push(Tensor::from_vec(values, [count], device)?.to_dtype(dtype)?);
         }
         Ok(inputs)
