@@ -1,11 +1,15 @@
 //! The columns of a table: how many there are, their names, and errors that name them.
 
+use super::budget::Budget;
 use super::cells::{Cells, Fault, LONGEST_CELL};
-use super::{Column, NAME};
+use super::{Column, CsvReader, NAME};
 use crate::text::{OneLine, listed, quoted};
 use crate::{DataError, Result, memory};
 use std::io::Read;
 use std::path::Path;
+
+/// What a column costs besides its name: its end, its role, its place among the features, and a `String` at last.
+const COLUMN_OVERHEAD: usize = 96;
 
 /// The cells of a first row: text one after the other, and where each ends.
 #[derive(Default)]
@@ -23,10 +27,6 @@ impl FirstRow {
         let start = column.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.text[start..self.ends[column]]
     }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.text.len()
-    }
 }
 
 /// The columns of a table. Errors name them, and the file.
@@ -39,8 +39,14 @@ pub(super) struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    /// Reads the first row, of at most `most` columns.
-    pub(super) fn read<R: Read>(cells: &mut Cells<R>, path: &'a Path, named: bool, most: usize) -> Result<Self> {
+    /// Reads the first row.
+    pub(super) fn read<R: Read>(
+        options: &CsvReader,
+        path: &'a Path,
+        cells: &mut Cells<R>,
+        budget: &mut Budget,
+    ) -> Result<Self> {
+        let most = options.max_columns;
         let mut columns = Self { path, width: 0, first: FirstRow::default(), named: false };
         let row = cells.row();
         loop {
@@ -54,6 +60,7 @@ impl<'a> Columns<'a> {
                 let advice = "Check the delimiter; if there are so many, raise the limit with `max_columns`";
                 return Err(columns.error(row, None, problem, advice));
             }
+            budget.charge(cell.len() + COLUMN_OVERHEAD)?;
             let first = &mut columns.first;
             memory::reserve(NAME, "the first line", &mut first.text, cell.len())?;
             memory::reserve(NAME, "the columns", &mut first.ends, 1)?;
@@ -61,12 +68,12 @@ impl<'a> Columns<'a> {
             first.ends.push(first.text.len());
             columns.width += 1;
         }
-        if named {
+        if options.has_header {
             for column in 0..columns.width() {
                 columns.text(columns.first.cell(column), row, column)?;
             }
         }
-        columns.named = named;
+        columns.named = options.has_header;
         Ok(columns)
     }
 

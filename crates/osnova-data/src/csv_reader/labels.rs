@@ -61,7 +61,7 @@ impl Labels {
                 "So many are no classes but an identifier: `ignore` the column",
             ));
         }
-        self.text.try_reserve(label.len()).map_err(|_| memory::out_of_memory::<u8>(NAME, "the labels", None))?;
+        self.text.try_reserve(label.len()).map_err(|_| no_room(self.text.len() + label.len()))?;
         memory::reserve(NAME, "the labels", &mut self.ends, 1)?;
         let number = self.ends.len() as u32;
         self.text.push_str(label);
@@ -102,7 +102,10 @@ impl Labels {
         let mut names = memory::room(NAME, "the names of the classes", Some(count))?;
         for (new, &old) in order.iter().enumerate() {
             renumbered[old as usize] = new as u32;
-            names.push(label(old).to_owned());
+            let mut name = String::new();
+            name.try_reserve_exact(label(old).len()).map_err(|_| no_room(label(old).len()))?;
+            name.push_str(label(old));
+            names.push(name);
         }
         Ok((names, renumbered))
     }
@@ -118,6 +121,11 @@ impl Labels {
         }
         Ok(Some(values))
     }
+}
+
+#[cold]
+fn no_room(bytes: usize) -> DataError {
+    memory::out_of_memory::<u8>(NAME, "the text of the labels", Some(bytes))
 }
 
 #[cfg(test)]

@@ -13,9 +13,6 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-/// What a column costs besides its name: its end, its role, its place among the features, and a `String` at last.
-const COLUMN_OVERHEAD: usize = 96;
-
 /// The most labels of a categorical feature: their numbers are `f32`, which counts no further.
 const MOST_CATEGORIES: usize = 1 << 24;
 
@@ -39,9 +36,8 @@ impl<'a> Table<'a> {
     /// Starts with the first row, on which `cells` stands.
     pub(super) fn new<R: Read>(options: &'a CsvReader, path: &'a Path, cells: &mut Cells<R>) -> Result<Self> {
         let row = cells.row();
-        let columns = Columns::read(cells, path, options.has_header, options.max_columns)?;
         let mut budget = Budget::new(path, options.max_bytes);
-        budget.charge(columns.width() * COLUMN_OVERHEAD + columns.first.bytes())?;
+        let columns = Columns::read(options, path, cells, &mut budget)?;
         let roles = Roles::assign(options, &columns, row)?;
         let categories = roles.categorical.iter().map(|_| Labels::default()).collect();
         let mut table = Self {
@@ -260,7 +256,6 @@ impl<'a> Table<'a> {
             }
             categories.insert(slot, labels);
         }
-        self.features.shrink_to_fit();
         let data = if self.options.class_target.is_some() {
             let labels = match &self.options.classes {
                 Some(classes) => classes.clone(),
@@ -270,11 +265,9 @@ impl<'a> Table<'a> {
                     labels
                 }
             };
-            self.classes.shrink_to_fit();
             ArrayDataset::classification(self.features, [width], self.classes, labels.len())?
                 .with_class_names(labels)?
         } else if self.options.value_targets.is_some() {
-            self.values.shrink_to_fit();
             ArrayDataset::regression(self.features, [width], self.values, self.roles.value_width)?
         } else {
             ArrayDataset::unlabelled(self.features, [width])?

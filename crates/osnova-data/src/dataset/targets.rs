@@ -116,7 +116,6 @@ pub(super) fn one_name_each<S: Into<String>>(
         names.push(name.into());
     }
     if names.len() == wanted {
-        names.shrink_to_fit();
         return Ok(Arc::new(names));
     }
     let many = if names.len() > wanted { "or more " } else { "" };

@@ -157,7 +157,7 @@ fn unexpected_nan(operation: &'static str, feature: usize) -> DataError {
 }
 
 fn median(values: &mut [f32]) -> f32 {
-    values.sort_by(f32::total_cmp);
+    values.sort_unstable_by(f32::total_cmp);
     let middle = values.len() / 2;
     if values.len() % 2 == 1 {
         return values[middle];
@@ -166,7 +166,7 @@ fn median(values: &mut [f32]) -> f32 {
 }
 
 fn most_frequent(values: &mut [f32]) -> f32 {
-    values.sort_by(f32::total_cmp);
+    values.sort_unstable_by(f32::total_cmp);
     let mut best: &[f32] = &[];
     for run in values.chunk_by(|left, right| left == right) {
         // Only a longer run replaces the best: of equals the least stays.
