@@ -3,9 +3,15 @@
 //! Every method gives [`Folds`], an iterator of `(train, validation)` indices. They work on counts, classes or groups
 //! alone, so nothing is copied; make the data with [`Subset`](crate::Subset).
 
+mod division;
+
+pub use division::Folds;
+
 use crate::random::{Purpose, permutation, shuffle};
-use crate::{DataError, Dataset, Result};
-use std::ops::Range;
+use crate::{DataError, Dataset, Result, memory};
+use division::{Assigned, Division, Repeat};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 /// A way to divide a data set into folds.
@@ -17,57 +23,6 @@ pub trait CrossValidator: std::fmt::Debug + Send + Sync {
     fn folds(&self, data: &dyn Dataset) -> Result<Folds>;
 }
 
-#[derive(Clone, Debug)]
-enum Plan {
-    /// These validate (in ascending order), all others train.
-    Complement(Vec<usize>),
-    /// Both are consecutive.
-    Ranges { train: Range<usize>, validation: Range<usize> },
-}
-
-/// The folds of a data set: an iterator of `(train, validation)` indices, each ascending.
-#[derive(Clone, Debug)]
-pub struct Folds {
-    samples: usize,
-    plans: std::vec::IntoIter<Plan>,
-}
-
-impl Folds {
-    fn new(samples: usize, plans: Vec<Plan>) -> Self {
-        Self { samples, plans: plans.into_iter() }
-    }
-
-    /// Folds from the fold in which each sample validates.
-    fn assigned(fold_of: &[usize], folds: usize) -> Vec<Plan> {
-        let mut validation = vec![Vec::new(); folds];
-        for (sample, &fold) in fold_of.iter().enumerate() {
-            validation[fold].push(sample);
-        }
-        validation.into_iter().map(Plan::Complement).collect()
-    }
-}
-
-impl Iterator for Folds {
-    type Item = (Vec<usize>, Vec<usize>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        Some(match self.plans.next()? {
-            Plan::Ranges { train, validation } => (train.collect(), validation.collect()),
-            Plan::Complement(validation) => {
-                let mut rest = validation.iter().copied().peekable();
-                let train = (0..self.samples).filter(|&sample| rest.next_if_eq(&sample).is_none()).collect();
-                (train, validation)
-            }
-        })
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.plans.size_hint()
-    }
-}
-
-impl ExactSizeIterator for Folds {}
-
 fn check_folds(operation: &'static str, folds: usize, samples: usize, what: &str) -> Result<()> {
     let (problem, advice) = if folds < 2 {
         (format!("{folds} folds were asked for"), "Cross-validation needs at least 2")
@@ -77,6 +32,11 @@ fn check_folds(operation: &'static str, folds: usize, samples: usize, what: &str
         return Ok(());
     };
     Err(DataError::argument(operation, problem, advice))
+}
+
+/// Fails if there is no memory for the indices of all samples, which is what the iterator then needs.
+fn check_indices(operation: &'static str, samples: usize) -> Result<()> {
+    memory::room::<usize>(operation, "the indices of the samples", Some(samples)).map(drop)
 }
 
 /// K folds of (nearly) equal size: every sample validates exactly once. The first `samples % folds` folds hold one more.
@@ -112,24 +72,24 @@ impl KFold {
     /// # Errors
     /// Fewer than 2 folds, or more folds than samples.
     pub fn split(&self, samples: usize) -> Result<Folds> {
-        Ok(Folds::new(samples, self.plans("KFold", samples, 0)?))
+        Ok(Folds::new(samples, Division::Assigned(self.divide("KFold", samples, 0)?), self.folds))
     }
 
-    fn plans(&self, operation: &'static str, samples: usize, repetition: u64) -> Result<Vec<Plan>> {
+    fn divide(&self, operation: &'static str, samples: usize, repetition: u64) -> Result<Assigned> {
         check_folds(operation, self.folds, samples, "samples")?;
         let order = match self.shuffle {
             Some(seed) => permutation(operation, samples, seed, Purpose::Folds, repetition)?,
-            None => (0..samples).collect(),
+            None => memory::indices(operation, samples)?,
         };
         let (size, larger) = (samples / self.folds, samples % self.folds);
-        let mut fold_of = vec![0; samples];
+        let mut fold_of = memory::indices(operation, samples)?;
         for (position, sample) in order.into_iter().enumerate() {
             fold_of[sample] = match position.checked_sub(larger * (size + 1)) {
                 None => position / (size + 1),
                 Some(position) => larger + position / size,
             };
         }
-        Ok(Folds::assigned(&fold_of, self.folds))
+        Assigned::new(operation, &fold_of, self.folds)
     }
 }
 
@@ -174,10 +134,11 @@ impl StratifiedKFold {
     /// Fewer than 2 folds, or every class has fewer samples than there are folds. (A single small class is allowed, as in
     /// scikit-learn: some folds lack it.)
     pub fn split(&self, classes: &[i64]) -> Result<Folds> {
-        Ok(Folds::new(classes.len(), self.plans("StratifiedKFold", classes, 0)?))
+        let assigned = self.divide("StratifiedKFold", classes, 0)?;
+        Ok(Folds::new(classes.len(), Division::Assigned(assigned), self.folds))
     }
 
-    fn plans(&self, operation: &'static str, classes: &[i64], repetition: u64) -> Result<Vec<Plan>> {
+    fn divide(&self, operation: &'static str, classes: &[i64], repetition: u64) -> Result<Assigned> {
         // Classes are numbered by first appearance, as scikit-learn does, so that unshuffled folds are the same.
         let mut seen: Vec<i64> = Vec::new();
         let mut members: Vec<Vec<usize>> = Vec::new();
@@ -188,30 +149,28 @@ impl StratifiedKFold {
                 members.push(Vec::new());
                 members.len() - 1
             });
+            memory::reserve(operation, "the samples of a class", &mut members[number], 1)?;
             members[number].push(sample);
         }
         let largest = members.iter().map(Vec::len).max().unwrap_or(0);
         check_folds(operation, self.folds, largest, "samples in the largest class")?;
-        let mut fold_of = vec![0; classes.len()];
+        let mut fold_of = memory::indices(operation, classes.len())?;
         // Samples sorted by class are dealt to the folds in turn: that fixes how many of a class each fold gets.
         let mut dealt = 0;
         for (class, members) in seen.into_iter().zip(members) {
-            let mut counts = vec![0; self.folds];
-            for _ in &members {
-                counts[dealt % self.folds] += 1;
-                dealt += 1;
-            }
-            let mut folds: Vec<usize> =
-                counts.iter().enumerate().flat_map(|(fold, &count)| std::iter::repeat_n(fold, count)).collect();
+            let mut folds: Vec<usize> = memory::room(operation, "the folds of a class", Some(members.len()))?;
+            folds.extend((dealt..dealt + members.len()).map(|turn| turn % self.folds));
+            folds.sort_unstable();
+            dealt += members.len();
             if let Some(seed) = self.shuffle {
-                // Class and repetition share the epoch's 64 bits; 2^32 repetitions are enough.
+                // Class and repetition share the epoch's 64 bits: there are at most 2^32 repetitions.
                 shuffle(&mut folds, seed, Purpose::Folds, (class as u64) << 32 | repetition);
             }
             for (sample, fold) in members.into_iter().zip(folds) {
                 fold_of[sample] = fold;
             }
         }
-        Ok(Folds::assigned(&fold_of, self.folds))
+        Assigned::new(operation, &fold_of, self.folds)
     }
 }
 
@@ -220,6 +179,9 @@ impl CrossValidator for StratifiedKFold {
         self.split(&data.classes()?)
     }
 }
+
+/// So many shuffles differ by their numbers; see [`StratifiedKFold::divide`].
+const MOST_REPETITIONS: u64 = 1 << 32;
 
 /// [`KFold`] or [`StratifiedKFold`] several times, each time with another shuffle.
 #[derive(Clone, Copy, Debug)]
@@ -242,24 +204,27 @@ impl RepeatedKFold {
         self
     }
 
-    fn repeat(&self, samples: usize, plans: impl Fn(u64) -> Result<Vec<Plan>>) -> Result<Folds> {
+    /// The divisions, of which the first is made at once: what it refuses, all would.
+    fn repeat(&self, samples: usize, again: Repeat) -> Result<Folds> {
+        const NAME: &str = "RepeatedKFold";
         if self.repetitions == 0 {
-            return Err(DataError::argument("RepeatedKFold", "0 repetitions were asked for", "Ask for at least 1"));
+            return Err(DataError::argument(NAME, "0 repetitions were asked for", "Ask for at least 1"));
         }
-        let mut all = Vec::new();
-        for repetition in 0..self.repetitions {
-            all.extend(plans(repetition as u64)?);
-        }
-        Ok(Folds::new(samples, all))
+        let current = again.divide(samples, 0)?;
+        let count = self.folds.checked_mul(self.repetitions).filter(|_| self.repetitions as u64 <= MOST_REPETITIONS);
+        let Some(count) = count else {
+            let problem = format!("{} repetitions of {} folds were asked for", self.repetitions, self.folds);
+            return Err(DataError::argument(NAME, problem, format!("Ask for at most {MOST_REPETITIONS}")));
+        };
+        Ok(Folds::new(samples, Division::Repeated { current, repetition: 0, folds: self.folds, again }, count))
     }
 
     /// The folds of `samples` samples, repetition by repetition, without stratification.
     ///
     /// # Errors
-    /// No repetition, fewer than 2 folds, or more folds than samples.
+    /// No repetition or more than 2³², fewer than 2 folds, or more folds than samples.
     pub fn split(&self, samples: usize) -> Result<Folds> {
-        let folds = KFold::new(self.folds).shuffle(self.seed);
-        self.repeat(samples, |repetition| folds.plans("RepeatedKFold", samples, repetition))
+        self.repeat(samples, Repeat::Plain(KFold::new(self.folds).shuffle(self.seed)))
     }
 }
 
@@ -270,7 +235,7 @@ impl CrossValidator for RepeatedKFold {
         }
         let classes = data.classes()?;
         let folds = StratifiedKFold::new(self.folds).shuffle(self.seed);
-        self.repeat(classes.len(), |repetition| folds.plans("RepeatedKFold", &classes, repetition))
+        self.repeat(classes.len(), Repeat::Stratified(folds, classes))
     }
 }
 
@@ -303,23 +268,26 @@ impl GroupKFold {
     /// # Errors
     /// Fewer than 2 folds, or more folds than groups.
     pub fn split(&self) -> Result<Folds> {
+        const NAME: &str = "GroupKFold";
         let groups = &self.groups;
-        let mut order: Vec<usize> = (0..groups.len()).collect();
-        order.sort_by_key(|&sample| groups[sample]);
+        let mut order = memory::indices(NAME, groups.len())?;
+        order.sort_unstable_by_key(|&sample| (groups[sample], sample));
         let mut members: Vec<&[usize]> = order.chunk_by(|&left, &right| groups[left] == groups[right]).collect();
-        check_folds("GroupKFold", self.folds, members.len(), "groups")?;
+        check_folds(NAME, self.folds, members.len(), "groups")?;
         // Among groups of one size the last comes first: scikit-learn reverses an ascending sort.
         members.sort_by_key(|members| members.len());
-        let mut sizes = vec![0; self.folds];
-        let mut fold_of = vec![0; groups.len()];
+        // The smallest fold is on top, and of several the first.
+        let mut sizes: BinaryHeap<Reverse<(usize, usize)>> = (0..self.folds).map(|fold| Reverse((0, fold))).collect();
+        let mut fold_of = memory::indices(NAME, groups.len())?;
         for group in members.into_iter().rev() {
-            let fold = (0..self.folds).min_by_key(|&fold| sizes[fold]).unwrap_or(0);
-            sizes[fold] += group.len();
+            let Some(Reverse((size, fold))) = sizes.pop() else { unreachable!("there are at least two folds") };
+            sizes.push(Reverse((size + group.len(), fold)));
             for &sample in group {
                 fold_of[sample] = fold;
             }
         }
-        Ok(Folds::new(groups.len(), Folds::assigned(&fold_of, self.folds)))
+        let assigned = Assigned::new(NAME, &fold_of, self.folds)?;
+        Ok(Folds::new(groups.len(), Division::Assigned(assigned), self.folds))
     }
 }
 
@@ -394,13 +362,9 @@ impl TimeSeriesSplit {
                 "Ask for fewer or smaller folds, or a smaller gap",
             ));
         };
-        let plans = (0..self.folds).map(|fold| {
-            let start = first + fold * size;
-            let end = start - self.gap;
-            let train = self.max_train_size.map_or(0, |most| end.saturating_sub(most))..end;
-            Plan::Ranges { train, validation: start..start + size }
-        });
-        Ok(Folds::new(samples, plans.collect()))
+        check_indices("TimeSeriesSplit", samples)?;
+        let max_train_size = self.max_train_size.unwrap_or(usize::MAX);
+        Ok(Folds::new(samples, Division::Series { first, size, gap: self.gap, max_train_size }, self.folds))
     }
 }
 
@@ -421,7 +385,8 @@ impl LeaveOneOut {
     /// Fewer than 2 samples.
     pub fn split(&self, samples: usize) -> Result<Folds> {
         check_folds("LeaveOneOut", samples, samples, "samples")?;
-        Ok(Folds::new(samples, (0..samples).map(|sample| Plan::Complement(vec![sample])).collect()))
+        check_indices("LeaveOneOut", samples)?;
+        Ok(Folds::new(samples, Division::Single, samples))
     }
 }
 

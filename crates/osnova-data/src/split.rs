@@ -125,7 +125,9 @@ impl SplitOptions {
                     return Err(DataError::argument(operation, problem, "Give every sample a time"));
                 }
                 let mut order = memory::indices(operation, samples)?;
-                order.sort_by(|&left, &right| times[left].total_cmp(&times[right]));
+                // Adding zero makes -0 and 0 one time.
+                let time = |sample: usize| times[sample] + 0.0;
+                order.sort_unstable_by(|&left, &right| time(left).total_cmp(&time(right)).then(left.cmp(&right)));
                 cut(operation, order, sizes)
             }
         }
@@ -144,14 +146,15 @@ fn cut(operation: &'static str, order: Vec<usize>, sizes: &[usize]) -> Result<Ve
 }
 
 /// Samples by class, classes in ascending order.
-fn by_class(classes: &[i64]) -> Vec<(i64, Vec<usize>)> {
-    let mut order: Vec<usize> = (0..classes.len()).collect();
-    order.sort_by_key(|&index| classes[index]);
-    order.chunk_by(|&left, &right| classes[left] == classes[right]).map(|run| (classes[run[0]], run.to_vec())).collect()
+fn by_class(operation: &'static str, classes: &[i64]) -> Result<Vec<(i64, Vec<usize>)>> {
+    let mut order = memory::indices(operation, classes.len())?;
+    order.sort_unstable_by_key(|&index| (classes[index], index));
+    let runs = order.chunk_by(|&left, &right| classes[left] == classes[right]);
+    Ok(runs.map(|run| (classes[run[0]], run.to_vec())).collect())
 }
 
 fn stratify(operation: &'static str, classes: &[i64], sizes: &[usize], seed: u64) -> Result<Vec<Vec<usize>>> {
-    let mut members = by_class(classes);
+    let mut members = by_class(operation, classes)?;
     if let Some((class, members)) = members.iter().find(|(_, members)| members.len() < sizes.len()) {
         return Err(DataError::argument(
             operation,
@@ -219,8 +222,8 @@ fn proportional(totals: &[usize], available: &[usize], size: usize) -> Vec<usize
 
 /// Whole groups into parts: largest first, each to the part that lacks most.
 fn group(operation: &'static str, groups: &[u64], sizes: &[usize], seed: u64) -> Result<Vec<Vec<usize>>> {
-    let mut order: Vec<usize> = (0..groups.len()).collect();
-    order.sort_by_key(|&index| groups[index]);
+    let mut order = memory::indices(operation, groups.len())?;
+    order.sort_unstable_by_key(|&index| (groups[index], index));
     let mut members: Vec<&[usize]> = order.chunk_by(|&left, &right| groups[left] == groups[right]).collect();
     if members.len() < sizes.len() {
         return Err(DataError::argument(

@@ -150,6 +150,81 @@ fn repetitions_differ_and_each_is_complete() {
     }
 }
 
+#[test]
+fn folds_are_made_when_they_are_asked_for() {
+    // As many repetitions as there are streams: nobody makes them all.
+    let mut folds = RepeatedKFold::new(2, 1 << 32, 7).split(10).unwrap();
+    assert_eq!(folds.len(), 1 << 33);
+    let first: Vec<_> = folds.by_ref().take(6).collect();
+    assert_eq!(first, RepeatedKFold::new(2, 3, 7).split(10).unwrap().collect::<Vec<_>>());
+    assert_eq!(folds.len(), (1 << 33) - 6);
+    let stratified = RepeatedKFold::new(2, usize::MAX >> 32, 7).stratified().folds(&labelled(&[0, 1, 0, 1])).unwrap();
+    assert_eq!(stratified.take(5).count(), 5);
+    for repetitions in [(1 << 32) + 1, usize::MAX / 2, usize::MAX] {
+        let error = RepeatedKFold::new(2, repetitions, 0).split(10).unwrap_err().to_string();
+        assert!(error.contains("Ask for at most 4294967296"), "{error}");
+    }
+    let alone = LeaveOneOut.split(1_000_000).unwrap();
+    assert_eq!(alone.len(), 1_000_000);
+    assert_eq!(alone.map(|(_, validation)| validation).take(3).collect::<Vec<_>>(), [[0], [1], [2]]);
+    let series = TimeSeriesSplit::new(400_000).max_train_size(2).split(1_000_000).unwrap();
+    assert_eq!(series.take(1).next().unwrap(), (vec![199_998, 199_999], vec![200_000, 200_001]));
+}
+
+#[test]
+fn sample_counts_that_no_memory_holds_are_errors() {
+    for samples in [usize::MAX, usize::MAX / 8, 1 << 50] {
+        for folds in [
+            KFold::new(2).split(samples),
+            KFold::new(3).shuffle(0).split(samples),
+            KFold::new(samples).split(samples),
+            RepeatedKFold::new(2, 2, 0).split(samples),
+            TimeSeriesSplit::new(2).split(samples),
+            TimeSeriesSplit::new(samples - 1).split(samples),
+            LeaveOneOut.split(samples),
+        ] {
+            let error = folds.unwrap_err();
+            assert!(matches!(error, DataError::OutOfMemory { .. }), "{error}");
+        }
+    }
+    for count in [usize::MAX, 1 << 60] {
+        assert!(KFold::new(count).split(10).is_err());
+        assert!(StratifiedKFold::new(count).split(&[0; 10]).is_err());
+        assert!(GroupKFold::new(count, vec![1; 10]).split().is_err());
+        assert!(TimeSeriesSplit::new(2).gap(count).split(10).is_err());
+        assert!(TimeSeriesSplit::new(2).max_train_size(count).split(10).is_ok());
+        assert!(Subset::new(labelled(&[0]), vec![count]).is_err());
+    }
+}
+
+#[test]
+fn sizes_of_parts_that_make_no_sense_are_refused() {
+    let data = || labelled(&[0, 1, 0, 1, 0, 1, 0, 1, 0, 1]);
+    let options = [SplitOptions::shuffled(0), SplitOptions::stratified(0), SplitOptions::in_order()];
+    for options in &options {
+        for fraction in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.5, -0.0, 0.0, 1.0, 1.5, 1.0 - 1e-16] {
+            assert!(train_test_split(data(), fraction, options).is_err(), "{fraction}");
+            assert!(train_validation_split(data(), fraction, options).is_err(), "{fraction}");
+            let rest = (1.0 - fraction) / 2.0;
+            assert!(train_validation_test_split(data(), [fraction, rest, rest], options).is_err(), "{fraction}");
+        }
+        for count in [0, 10, 11, usize::MAX] {
+            assert!(train_test_split(data(), count, options).is_err(), "{count}");
+            assert!(train_validation_split(data(), count, options).is_err(), "{count}");
+        }
+        let empty = ArrayDataset::classification(vec![], [1], vec![], 1).unwrap();
+        assert!(train_test_split(empty.clone(), 0.5, options).is_err());
+        assert!(train_validation_test_split(empty, [0.6, 0.2, 0.2], options).is_err());
+    }
+}
+
+#[test]
+fn equal_times_keep_their_order_zero_too() {
+    let times = vec![0.0, -0.0, 0.0, -0.0, f64::NEG_INFINITY, f64::INFINITY];
+    let split = train_test_split(labelled(&[0; 6]), 1_usize, &SplitOptions::by_time(times)).unwrap();
+    assert_eq!(split.train.indices(), [4, 0, 1, 2, 3]);
+}
+
 fn classes() -> impl Strategy<Value = Vec<i64>> {
     // At least 3 of each class, so that every part can have one.
     (2i64..5, prop::collection::vec(0i64..5, 15..80)).prop_map(|(count, noise)| {

@@ -15,6 +15,9 @@ use std::io::Read;
 use std::path::Path;
 use table::Table;
 
+/// The numbers of categories are `f32`, which counts no further.
+const MOST_CATEGORIES: usize = 1 << f32::MANTISSA_DIGITS;
+
 /// How errors call the reader.
 const NAME: &str = "CsvReader";
 
@@ -98,6 +101,8 @@ pub struct CsvReader {
     round_to_f32: bool,
     max_bytes: u64,
     max_columns: usize,
+    /// The most labels of a categorical feature, less only in a test.
+    most_categories: usize,
 }
 
 impl Default for CsvReader {
@@ -123,6 +128,7 @@ impl CsvReader {
             round_to_f32: false,
             max_bytes: 4 << 30,
             max_columns: 1 << 20,
+            most_categories: MOST_CATEGORIES,
         }
     }
 
@@ -275,4 +281,26 @@ impl CsvReader {
 /// The error of a file that as a whole is not what it should be.
 fn whole_file(path: &Path, problem: String, advice: &str) -> DataError {
     DataError::Table { file: path.to_owned(), row: None, column: None, problem, advice: advice.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Dataset;
+
+    #[test]
+    fn more_categories_than_f32_counts_are_refused() {
+        // Every number of a category is held, and the next one would not be.
+        let held = |number: usize| number as f32 as usize == number;
+        assert!((MOST_CATEGORIES - 5..=MOST_CATEGORIES).all(held) && !held(MOST_CATEGORIES + 1));
+        let reader = CsvReader { most_categories: 3, ..CsvReader::new().has_header(false).categorical([0]) };
+        let read = |text: &str| reader.read_from(text.as_bytes(), "t.csv");
+        assert_eq!(read("a\nc\nb\na\nb\n").unwrap().features(), [0.0, 2.0, 1.0, 0.0, 1.0]);
+        let error = read("a\nc\nb\na\nd\n").unwrap_err().to_string();
+        assert!(error.starts_with("t.csv, row 5, column 1: this is category number 4: 32-bit numbers"), "{error}");
+        // Classes are whole numbers of 64 bits, and need no such limit.
+        let classes = CsvReader { most_categories: 3, ..CsvReader::new().has_header(false).target_classes(1) };
+        let text = "0,a\n0,b\n0,c\n0,d\n";
+        assert_eq!(classes.read_from(text.as_bytes(), "t.csv").unwrap().class_count(), Some(4));
+    }
 }

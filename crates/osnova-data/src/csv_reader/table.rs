@@ -13,9 +13,6 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-/// The most labels of a categorical feature: their numbers are `f32`, which counts no further.
-const MOST_CATEGORIES: usize = 1 << 24;
-
 /// A table while it is read.
 pub(super) struct Table<'a> {
     options: &'a CsvReader,
@@ -221,9 +218,9 @@ impl<'a> Table<'a> {
         let numbered = self.categories[place].number(text)?;
         if numbered.is_new {
             self.budget.charge(text.len() + LABEL_OVERHEAD)?;
-            if self.categories[place].len() > MOST_CATEGORIES {
-                let problem =
-                    format!("this is category number {}: 32-bit numbers count no further", MOST_CATEGORIES + 1);
+            let count = self.categories[place].len();
+            if count > self.options.most_categories {
+                let problem = format!("this is category number {count}: 32-bit numbers count no further");
                 let advice = "So many are no categories but an identifier or a measurement: `ignore` the column, or take it \
                               as a number";
                 return Err(self.columns.error(row, Some(column), problem, advice));
