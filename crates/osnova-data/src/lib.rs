@@ -32,8 +32,10 @@
 //! **Choices.** Data sets hold host memory and know nothing of devices; only a loader's [`Batch`] becomes tensors.
 //! Everything random is a function of a seed (Philox, counter-based), so splits and batches are the same on every
 //! machine and with any number of workers. The test set is [sealed](SealedTest) by ownership. Files may be hostile:
-//! readers check every size against a limit before they allocate, and errors say file, row, column or byte, and what to
-//! do. Where data came from travels along as [`Source`] with a SHA-256, for a run's manifest.
+//! readers check every size against a limit before they allocate, count what they keep against it too, and errors say
+//! file, row, column or byte, and what to do, on one line without control characters. Nothing is dropped, glued or
+//! rounded to another number in silence. Where data came from travels along as [`Source`] with a SHA-256, for a run's
+//! manifest.
 //!
 //! **Limits.** Features are `f32`. A data set has random access and a known length.
 #![forbid(unsafe_code)]

@@ -9,16 +9,16 @@ use std::io::{self, Read, Write};
 /// Gives bytes in pieces of these sizes, again and again.
 struct Trickle<'a> {
     bytes: &'a [u8],
-    sizes: std::iter::Cycle<std::vec::IntoIter<usize>>,
+    sizes: std::iter::Cycle<std::slice::Iter<'a, usize>>,
 }
 
-fn trickle<'a>(bytes: &'a [u8], sizes: &[usize]) -> Trickle<'a> {
-    Trickle { bytes, sizes: sizes.to_vec().into_iter().cycle() }
+fn trickle<'a>(bytes: &'a [u8], sizes: &'a [usize]) -> Trickle<'a> {
+    Trickle { bytes, sizes: sizes.iter().cycle() }
 }
 
 impl Read for Trickle<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = self.sizes.next().unwrap_or(1).max(1).min(buffer.len());
+        let most = self.sizes.next().map_or(1, |&size| size).min(buffer.len());
         (&mut self.bytes).take(most as u64).read(buffer)
     }
 }
