@@ -2,6 +2,7 @@
 
 use crate::{DTypeSet, Device, Gradients, HostData, Meta, NodeId, Op, Result, Shape, Tensor};
 use smallvec::SmallVec;
+use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ impl Capabilities {
 ///
 /// A backend is complete once it runs the primitives (groups 1 to 7 of [`Op`]). For composites it is asked first:
 /// those it [claims](Self::claims) reach [`execute`](Self::execute), the others are decomposed.
-pub trait Backend: Debug + Send + Sync {
+pub trait Backend: Any + Debug + Send + Sync {
     /// A short name for messages, for example `cpu` or `autodiff(cpu)`.
     fn name(&self) -> String;
 

@@ -2,6 +2,7 @@
 
 use crate::backend::{Backend, Capabilities, Inputs, Outputs};
 use crate::{DType, Error, HostData, Op, Result, Shape, Tensor, decompose, infer};
+use std::any::Any;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ptr;
@@ -10,14 +11,24 @@ use std::ptr;
 #[derive(Clone, Copy)]
 pub struct Device(&'static dyn Backend);
 
+/// A backend with an address of its own, as a backend without fields would not have it: all of those could lie in one place.
+#[repr(C)]
+struct Placed<B> {
+    // First, so that it lies where this struct begins.
+    backend: B,
+    place: u8,
+}
+
 impl Device {
-    /// A device for a backend. The backend is kept for the rest of the program, so make one for each physical device
+    /// A device for a backend, equal to no other. The backend is kept for the rest of the program, so make one for each physical device
     /// (or each inner device, for a wrapper), not one for each use.
     pub fn intern(backend: impl Backend + 'static) -> Self {
-        Self(Box::leak(Box::new(backend)))
+        Self(&Box::leak(Box::new(Placed { backend, place: 0 })).backend)
     }
 
-    /// A device for a backend in a `static`.
+    /// A device for a backend in a `static`: every call with one `static` gives the same device.
+    ///
+    /// Several statics of one type without fields may be one device, since nothing tells them apart; [`intern`](Self::intern) does.
     pub const fn from_static(backend: &'static dyn Backend) -> Self {
         Self(backend)
     }
@@ -135,9 +146,11 @@ impl Device {
 }
 
 impl PartialEq for Device {
+    /// By address, and by type too: statics of different types share an address if one has no fields or is the first field of another.
     #[inline]
     fn eq(&self, other: &Self) -> bool {
-        ptr::addr_eq(self.0, other.0)
+        // Both words first, which settles it nearly always. Tables of one type may lie in several places: then the types decide.
+        ptr::eq(self.0, other.0) || ptr::addr_eq(self.0, other.0) && Any::type_id(self.0) == Any::type_id(other.0)
     }
 }
 
@@ -158,5 +171,95 @@ impl fmt::Debug for Device {
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DTypeSet, Meta};
+    use std::collections::HashSet;
+
+    /// Backends that can do nothing.
+    macro_rules! idle {
+        ($($(#[$attribute:meta])* $kind:ident $(($field:ty))?;)*) => {$(
+            $(#[$attribute])*
+            #[derive(Debug)]
+            struct $kind $(($field))?;
+
+            impl Backend for $kind {
+                fn name(&self) -> String {
+                    stringify!($kind).into()
+                }
+                fn capabilities(&self) -> Capabilities {
+                    Capabilities::new(DTypeSet::ALL)
+                }
+                fn upload(&self, _: Device, _: HostData, _: Shape) -> Result<Tensor> {
+                    Err(Error::device(self.name(), "it can do nothing", "Use another device"))
+                }
+                fn download(&self, _: &Tensor) -> Result<HostData> {
+                    Err(Error::device(self.name(), "it can do nothing", "Use another device"))
+                }
+                fn execute(&self, _: Device, _: &Op, _: Inputs, _: &[Meta]) -> Result<Outputs> {
+                    Err(Error::device(self.name(), "it can do nothing", "Use another device"))
+                }
+            }
+        )*};
+    }
+
+    idle! {
+        One;
+        Other;
+        /// Its address is a multiple of 64.
+        #[repr(align(64))]
+        Aligned;
+        Sized(u64);
+        /// A backend whose first field is a backend.
+        #[repr(transparent)]
+        Around(One);
+    }
+
+    #[test]
+    fn backends_without_fields_are_devices_of_their_own() {
+        let devices = [
+            Device::intern(One),
+            Device::intern(Other),
+            Device::intern(One),
+            Device::intern(Aligned),
+            Device::intern(Aligned),
+            Device::intern(Around(One)),
+            Device::intern(Sized(1)),
+            Device::intern(Sized(1)),
+        ];
+        for (at, device) in devices.iter().enumerate() {
+            for (other_at, other) in devices.iter().enumerate() {
+                assert_eq!(device == other, at == other_at, "{device} and {other}");
+            }
+        }
+        assert_eq!(HashSet::from(devices).len(), devices.len());
+        assert_eq!(devices[1].name(), "Other");
+        let copy = devices[1];
+        assert!(copy == devices[1] && devices[1].contains(copy) && !devices[0].contains(copy));
+    }
+
+    #[test]
+    fn statics_are_told_apart_by_type_where_they_share_an_address() {
+        static ONE: One = One;
+        static OTHER: Other = Other;
+        static SIZED: Sized = Sized(1);
+        static AROUND: Around = Around(One);
+        const CONSTANT: Device = Device::from_static(&ONE);
+        assert_eq!(CONSTANT, Device::from_static(&ONE));
+        let devices =
+            [CONSTANT, Device::from_static(&OTHER), Device::from_static(&SIZED), Device::from_static(&AROUND)];
+        for (at, device) in devices.iter().enumerate() {
+            for (other_at, other) in devices.iter().enumerate() {
+                assert_eq!(device == other, at == other_at, "{device} and {other}");
+            }
+        }
+        assert_eq!(SIZED.0, 1);
+        // One lies where the other begins, whatever the linker did with the rest.
+        assert_ne!(Device::from_static(&AROUND), Device::from_static(&AROUND.0));
+        assert_ne!(Device::from_static(&ONE), Device::intern(One));
     }
 }
