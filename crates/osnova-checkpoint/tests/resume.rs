@@ -37,7 +37,7 @@ impl Forward for Noisy {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let hidden = self.hidden.forward(input)?.tanh()?;
         let stream = self.noise.take(1 << 10);
-        let noise = Generator::at(stream).permutation(hidden.count());
+        let noise = Generator::at(stream).permutation(hidden.count()).unwrap();
         let noise = Tensor::from_vec(
             noise.into_iter().map(|place| place as f32 * 1e-3).collect(),
             hidden.dims(),

@@ -163,7 +163,8 @@ impl Golden<'_> {
             other => return Err(format!("{role} {index} is {other:?}, which no tensor holds")),
         };
         // safetensors holds little-endian bytes, and every machine that Osnova runs on reads them as they are.
-        let data = HostData::from_bytes(dtype, view.data()).ok_or(format!("{role} {index} holds broken values"))?;
+        let data = HostData::from_bytes(dtype, view.data())
+            .map_err(|error| format!("{role} {index} holds broken values: {error}"))?;
         Ok(Some((data, view.shape().to_vec())))
     }
 

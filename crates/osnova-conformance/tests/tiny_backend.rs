@@ -85,7 +85,7 @@ fn compute(op: &Op, inputs: &[Array], outputs: &[Meta]) -> Result<Vec<HostData>>
                 (0..count).map(|i| start.to_i64().wrapping_add(step.to_i64().wrapping_mul(i as i64))).collect(),
             ),
         },
-        (Op::Random { distribution, stream, .. }, _) => generate(*distribution, *stream, count, dtype),
+        (Op::Random { distribution, stream, .. }, _) => generate(*distribution, *stream, count, dtype)?,
         // A reshape that no strides can express, and `contiguous`: the values are row-major already.
         (Op::Reshape { .. } | Op::Contiguous, Some(x)) => x.data.clone(),
         (Op::Pad { padding, value }, Some(x)) => {

@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 use half::{bf16, f16};
-use osnova_tensor::Element;
+use osnova_tensor::{DType, Element};
 
 /// A truth value in memory: one byte, 0 or 1. (`bool` itself cannot be read from arbitrary bytes.)
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Debug, Pod, Zeroable)]
@@ -52,7 +52,7 @@ native! {
     f32, true, |x| x as f64, |x| x as i64, |x| x as f32, |x| x as f32;
     f64, true, |x| x, |x| x as i64, |x| x, |x| x as f64;
     f16, true, f16::to_f64, |x: f16| x.to_f32() as i64, <f16 as Element>::from_f64, |x| <f16 as Element>::from_f64(x as f64);
-    bf16, true, bf16::to_f64, |x: bf16| x.to_f32() as i64, <bf16 as Element>::from_f64, |x| <bf16 as Element>::from_f64(x as f64);
+    bf16, true, bf16::to_f64, |x: bf16| x.to_f32() as i64, <bf16 as Element>::from_f64, |x| <bf16 as Element>::from_f64(DType::BF16.rounded_integer(x));
     i64, false, |x| x as f64, |x| x, |x| x as i64, |x| x;
     i32, false, |x| x as f64, |x| x as i64, |x| x as i32, |x| x as i32;
     u32, false, |x| x as f64, |x| x as i64, |x| x as u32, |x| x as u32;

@@ -250,10 +250,10 @@ fn identity(shape: &Shape) -> Result<Vec<f64>> {
 }
 
 /// `count` normally distributed numbers on the host.
-fn standard_normal(count: usize, generator: &Generator) -> Vec<f64> {
+fn standard_normal(count: usize, generator: &Generator) -> Result<Vec<f64>> {
     let distribution = Distribution::Normal { mean: Real::new(0.0), standard_deviation: Real::new(1.0) };
     let stream = generator.take(distribution.blocks(count, DType::F64));
-    generate(distribution, stream, count, DType::F64).to_f64()
+    generate(distribution, stream, count, DType::F64)?.try_to_f64()
 }
 
 /// By rejection: pairs of draws go on until enough lie inside. The bounds must hold some of the distribution's mass.
@@ -282,7 +282,7 @@ fn truncated_normal(
     }
     let mut values = Vec::with_capacity(count);
     while values.len() < count {
-        let draws = standard_normal((count - values.len()).max(64), generator);
+        let draws = standard_normal((count - values.len()).max(64), generator)?;
         let inside = draws.into_iter().map(|value| mean + standard_deviation * value);
         values.extend(inside.filter(|value| (low..=high).contains(value)).take(count - values.len()));
     }
@@ -309,7 +309,7 @@ fn orthogonal(shape: &Shape, gain: f64, generator: &Generator) -> Result<Vec<f64
     }
     let columns: usize = rest.iter().product();
     let (count, length) = (rows.min(columns), rows.max(columns));
-    let draws = standard_normal(count * length, generator);
+    let draws = standard_normal(count * length, generator)?;
     let mut basis: Vec<Vec<f64>> = Vec::with_capacity(count);
     for vector in draws.chunks_exact(length.max(1)).take(count) {
         let mut vector = vector.to_vec();

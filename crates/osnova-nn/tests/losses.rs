@@ -106,7 +106,7 @@ proptest! {
     fn likelihood_and_cross_entropy_are_one(seed: u64, batch in 1..6_usize, classes in 1..7_usize) {
         let generator = Generator::new(seed);
         let logits = Tensor::normal([batch, classes], 0.0, 3.0, DType::F64, &generator, Device::cpu()).unwrap();
-        let target: Vec<i64> = generator.permutation(batch * classes)[..batch].iter().map(|&at| (at % classes) as i64).collect();
+        let target: Vec<i64> = generator.permutation(batch * classes).unwrap()[..batch].iter().map(|&at| (at % classes) as i64).collect();
         let target = Tensor::from_vec(target, batch, Device::cpu()).unwrap();
         let direct = cross_entropy(&logits, &target).unwrap().item().unwrap();
         let likelihood = negative_log_likelihood(&logits.log_softmax(1).unwrap(), &target).unwrap().item().unwrap();

@@ -3,7 +3,7 @@
 use crate::Number::{self, Float, Int};
 use crate::number;
 use osnova_tensor::random::{self, Distribution, Stream};
-use osnova_tensor::{Meta, Scalar};
+use osnova_tensor::{Meta, Result, Scalar};
 
 pub(crate) fn full(output: &Meta, value: Scalar) -> Vec<Number> {
     vec![Number::constant(value, output.dtype); output.shape.count()]
@@ -22,6 +22,6 @@ pub(crate) fn arange(output: &Meta, start: Scalar, step: Scalar) -> Vec<Number> 
 }
 
 /// The numbers that [`osnova_tensor::random`] defines, for every backend alike.
-pub(crate) fn random(output: &Meta, distribution: Distribution, stream: Stream) -> Vec<Number> {
-    number::from_host(random::generate(distribution, stream, output.shape.count(), output.dtype))
+pub(crate) fn random(output: &Meta, distribution: Distribution, stream: Stream) -> Result<Vec<Number>> {
+    Ok(number::from_host(random::generate(distribution, stream, output.shape.count(), output.dtype)?))
 }

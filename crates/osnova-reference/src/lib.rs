@@ -118,7 +118,7 @@ fn compute(op: &Op, inputs: &[Array], outputs: &[Meta]) -> Result<Vec<Vec<Number
         // 1. Creation.
         Op::Full { value, .. } => create::full(output, *value),
         Op::Arange { start, step, .. } => create::arange(output, *start, *step),
-        Op::Random { distribution, stream, .. } => create::random(output, *distribution, *stream),
+        Op::Random { distribution, stream, .. } => create::random(output, *distribution, *stream)?,
 
         // 2. and 3. Views that need a copy, and movement.
         Op::Reshape { .. } | Op::Permute { .. } | Op::Expand { .. } | Op::Slice { .. } | Op::Contiguous => {

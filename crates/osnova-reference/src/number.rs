@@ -32,7 +32,7 @@ impl Number {
             (Float(value), DType::Bool) => Int((value != 0.0) as i64),
             // Straight to f32: by way of f64 it would round twice.
             (Int(value), DType::F32) => Float(value as f32 as f64),
-            (Int(value), DType::F64 | DType::F16 | DType::BF16) => Float(value as f64).to(dtype),
+            (Int(value), DType::F64 | DType::F16 | DType::BF16) => Float(dtype.rounded_integer(value)),
             (Int(value), DType::I64) => Int(value),
             (Int(value), DType::I32) => Int(value as i32 as i64),
             (Int(value), DType::U32) => Int(value as u32 as i64),

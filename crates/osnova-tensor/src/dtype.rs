@@ -86,6 +86,60 @@ impl DType {
         }
     }
 
+    /// The largest finite value, rounded for `i64`; 1 for `bool`.
+    pub const fn largest(self) -> f64 {
+        match self {
+            Self::F32 => f32::MAX as f64,
+            Self::F64 => f64::MAX,
+            Self::F16 => 65_504.0,
+            Self::BF16 => 3.389_531_389_251_535_5e38,
+            Self::I64 => i64::MAX as f64,
+            Self::I32 => i32::MAX as f64,
+            Self::U32 => u32::MAX as f64,
+            Self::U8 => u8::MAX as f64,
+            Self::Bool => 1.0,
+        }
+    }
+
+    /// The nearest value of a float type; the value itself for the others.
+    pub(crate) fn rounded(self, value: f64) -> f64 {
+        match self {
+            Self::F32 => f64::from(value as f32),
+            Self::F16 => <f16 as Element>::from_f64(value).to_f64(),
+            Self::BF16 => <bf16 as Element>::from_f64(value).to_f64(),
+            _ => value,
+        }
+    }
+
+    /// The nearest value of a float type to an integer: rounded once, where a conversion by way of `f64` may round twice. For other types the nearest
+    /// `f64`.
+    #[inline]
+    pub fn rounded_integer(self, value: i64) -> f64 {
+        let nearest = value as f64;
+        let lost = i128::from(value) - nearest as i128;
+        if lost == 0 || self == Self::F64 || nearest.to_bits() & 1 == 1 {
+            return self.rounded(nearest);
+        }
+        // To odd, as in `round_to_odd`: the next rounding then goes the way of the integer itself.
+        self.rounded(if lost > 0 { nearest.next_up() } else { nearest.next_down() })
+    }
+
+    /// The next larger value of a float type after one of its values.
+    pub(crate) fn next_up(self, value: f64) -> f64 {
+        // As `f32::next_up`: the bits of positive numbers count up, those of negative ones down.
+        let next = |bits: u16| match bits {
+            0x8000 => 0x0001,
+            bits if bits & 0x8000 == 0 => bits + 1,
+            bits => bits - 1,
+        };
+        match self {
+            Self::F32 => f64::from((value as f32).next_up()),
+            Self::F16 => f16::from_bits(next(f16::from_f64(value).to_bits())).to_f64(),
+            Self::BF16 => bf16::from_bits(next(bf16::from_f64(value).to_bits())).to_f64(),
+            _ => value.next_up(),
+        }
+    }
+
     /// The name as Rust writes it: `f32`, `i64`, `bool`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -196,6 +250,20 @@ fn round_to_odd(value: f64) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn float_types_know_their_values() {
+        assert_eq!(DType::F16.largest(), f16::MAX.to_f64());
+        assert_eq!(DType::BF16.largest(), bf16::MAX.to_f64());
+        for dtype in DType::FLOATS {
+            assert_eq!(dtype.next_up(1.0), 1.0 + dtype.epsilon());
+            assert_eq!(dtype.next_up(-1.0), -1.0 + dtype.epsilon() / 2.0);
+            assert_eq!(dtype.next_up(-0.0), dtype.next_up(0.0));
+            assert_eq!(dtype.next_up(-dtype.next_up(0.0)), 0.0);
+            assert_eq!(dtype.next_up(dtype.largest()), f64::INFINITY);
+            assert_eq!(dtype.rounded(1.0 + dtype.epsilon() / 4.0), 1.0);
+        }
+    }
 
     #[test]
     fn doubles_round_once_to_half_types() {

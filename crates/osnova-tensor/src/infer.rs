@@ -1,6 +1,5 @@
 //! What an operation gives for given inputs, checked once before any backend sees it.
 
-use crate::random::Distribution;
 use crate::{DType, Error, Meta, Metas, Op, Optimize, ReductionKind, Result, Scalar, Shape, Tensor};
 use smallvec::smallvec;
 
@@ -54,16 +53,12 @@ pub fn infer<D: Described>(op: &Op, inputs: &[D]) -> Result<Metas> {
         }
         Op::Arange { start, step, length, dtype } => {
             arity(name, inputs, 0)?;
-            fits(name, *start, *dtype)?;
-            fits(name, *step, *dtype)?;
-            if *dtype == DType::Bool {
-                return Err(Error::dtype(name, [], "truth values cannot be counted", "Use an integer or float dtype"));
-            }
+            arange(name, *start, *step, *length, *dtype)?;
             one(Shape::new(&[*length])?, *dtype)
         }
         Op::Random { shape, dtype, distribution, .. } => {
             arity(name, inputs, 0)?;
-            random(name, *dtype, *distribution)?;
+            distribution.check(name, *dtype)?;
             one(*shape, *dtype)
         }
         Op::Reshape { shape } => {
@@ -440,37 +435,34 @@ fn fits(name: &'static str, value: Scalar, dtype: DType) -> Result<()> {
     Err(Error::dtype(
         name,
         [dtype],
-        format!("{value} cannot be held exactly"),
+        format!("{value} is no number of this type"),
         "Use a number of the tensor's kind, or convert the tensor with `to_dtype`",
     ))
 }
 
-fn random(name: &'static str, dtype: DType, distribution: Distribution) -> Result<()> {
-    let bernoulli = matches!(distribution, Distribution::Bernoulli { .. });
-    if !(dtype.is_float() || bernoulli && dtype == DType::Bool) {
-        return Err(Error::dtype(
-            name,
-            [dtype],
-            "random numbers are floats",
-            "Draw floats, or `bool` for Bernoulli, and convert with `to_dtype`",
-        ));
+/// The start, the step and what they lead to fit the dtype.
+fn arange(name: &'static str, start: Scalar, step: Scalar, length: usize, dtype: DType) -> Result<()> {
+    if dtype == DType::Bool {
+        return Err(Error::dtype(name, [dtype], "truth values cannot be counted", "Use an integer or float dtype"));
     }
-    let valid = match distribution {
-        Distribution::Uniform { low, high } => {
-            low.get().is_finite() && high.get().is_finite() && low.get() <= high.get()
-        }
-        Distribution::Normal { mean, standard_deviation } => {
-            mean.get().is_finite() && (0.0..f64::INFINITY).contains(&standard_deviation.get())
-        }
-        Distribution::Bernoulli { probability } => (0.0..=1.0).contains(&probability.get()),
+    fits(name, start, dtype)?;
+    fits(name, step, dtype)?;
+    let steps = length.saturating_sub(1);
+    let (last, held) = if dtype.is_float() {
+        let last = start.to_f64() + steps as f64 * step.to_f64();
+        (format!("{last:?}"), last.abs() <= dtype.largest() && start.to_f64().abs() <= dtype.largest())
+    } else {
+        // 64 bits times 63 and one more number of 64: no overflow.
+        let last = i128::from(start.to_i64()) + steps as i128 * i128::from(step.to_i64());
+        (last.to_string(), i64::try_from(last).is_ok_and(|last| Scalar::Int(last).fits(dtype)))
     };
-    if valid {
+    if held {
         return Ok(());
     }
     Err(Error::argument(
         name,
-        format!("{distribution:?} is no distribution"),
-        "Give finite bounds with low ≤ high, a standard deviation ≥ 0, a probability from 0 to 1",
+        format!("{length} values from {start} on, {step} apart, end at {last}, which {dtype} cannot hold"),
+        "Take fewer or smaller steps, or use a wider dtype",
     ))
 }
 
@@ -496,6 +488,11 @@ fn same_shape<D: Described>(name: &'static str, inputs: &[D], left: usize, right
 
 fn broadcast<D: Described>(name: &'static str, inputs: &[D], left: &Shape, right: &Shape) -> Result<Shape> {
     left.broadcast(right).ok_or_else(|| {
+        let aligned = left.iter().rev().zip(right.iter().rev());
+        if aligned.into_iter().all(|(&left, &right)| left == right || left == 1 || right == 1) {
+            let problem = "repeated to one shape they have more elements than any memory holds";
+            return Error::shape(name, shapes(inputs), problem, "Make a size smaller");
+        }
         Error::shape(
             name,
             shapes(inputs),

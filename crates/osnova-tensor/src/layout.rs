@@ -122,7 +122,8 @@ impl Layout {
         let mut offset = self.offset as isize;
         for (axis, range) in ranges.iter().enumerate() {
             dims[axis] = range.length;
-            strides[axis] = own[axis] * range.step;
+            // A step that is never taken may be of any width.
+            strides[axis] = if range.length > 1 { own[axis] * range.step } else { own[axis] };
             if range.length > 0 {
                 offset += range.start as isize * own[axis];
             }
@@ -219,6 +220,16 @@ mod tests {
     fn a_negative_step_reverses() {
         let flipped = layout([4]).slice(&[SliceRange { start: 3, length: 4, step: -1 }]);
         assert_eq!(positions(&flipped), [3, 2, 1, 0]);
+    }
+
+    #[test]
+    fn a_step_that_is_never_taken_may_be_of_any_width() {
+        for step in [isize::MIN, isize::MAX] {
+            let ranges = [SliceRange { start: 2, length: 1, step }, SliceRange { start: 0, length: 3, step: 1 }];
+            assert_eq!(positions(&layout([4, 3]).slice(&ranges)), [6, 7, 8]);
+            let nothing = SliceRange { start: 0, length: 0, step };
+            assert_eq!(layout([4]).slice(&[nothing]).shape().count(), 0);
+        }
     }
 
     #[test]

@@ -8,17 +8,24 @@
 //!
 //! | distribution | element | value |
 //! |---|---|---|
-//! | uniform, 32 bits and less | word i | `low + (high − low) · (word >> 8) · 2⁻²⁴`, in f32 |
-//! | uniform, f64 | words 2i, 2i + 1 | `low + (high − low) · ((w₁ << 32 \| w₀) >> 11) · 2⁻⁵³` |
+//! | uniform, 32 bits and less | word i | `low + (high − low) · (word >> 8) · 2⁻²⁴`, in f32, kept inside by an [`Interval`] |
+//! | uniform, f64 | words 2i, 2i + 1 | `low + (high − low) · ((w₁ << 32 \| w₀) >> 11) · 2⁻⁵³`, kept inside likewise |
 //! | normal, 32 bits and less | words 2⌊i/2⌋, 2⌊i/2⌋ + 1 | Box–Muller: `r = √(−2 ln u₀)`, `u₀ = ((w₀ >> 8) + 1) · 2⁻²⁴`, `θ = 2π (w₁ >> 8) · 2⁻²⁴`; `r cos θ` for even i, `r sin θ` for odd |
 //! | normal, f64 | words 4⌊i/2⌋ … + 3 | the same with 53 bits |
 //! | Bernoulli(p) | word i | `(word >> 8) · 2⁻²⁴ < p` |
 
-use crate::{DType, HostData, Real};
+use crate::host::collected;
+use crate::{DType, HostData, Result};
 use half::{bf16, f16};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::iter::repeat_n;
 
+mod distribution;
+mod generator;
 mod replay;
+
+pub use distribution::{Distribution, Interval};
+pub use generator::Generator;
+pub(crate) use generator::{shuffle, shuffle_blocks};
 pub use replay::{noted, replayed};
 
 /// Where random numbers start: a position in the sequence of a seed.
@@ -26,46 +33,8 @@ pub use replay::{noted, replayed};
 pub struct Stream {
     /// Which sequence.
     pub seed: u64,
-    /// Which block of four words is the first.
+    /// Which block of four words is the first. Block `u64::MAX` is followed by block 0.
     pub counter: u64,
-}
-
-/// What random numbers are drawn from.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Distribution {
-    /// Evenly from `low` (included) to `high` (excluded, up to rounding).
-    Uniform {
-        /// The lower bound.
-        low: Real,
-        /// The upper bound.
-        high: Real,
-    },
-    /// The normal distribution.
-    Normal {
-        /// The mean.
-        mean: Real,
-        /// The standard deviation.
-        standard_deviation: Real,
-    },
-    /// 1 with this probability, else 0.
-    Bernoulli {
-        /// The probability of 1.
-        probability: Real,
-    },
-}
-
-impl Distribution {
-    /// How many blocks of a stream `count` elements of `dtype` use up.
-    pub fn blocks(&self, count: usize, dtype: DType) -> u64 {
-        let words = match (self, dtype) {
-            (Self::Bernoulli { .. }, _) => count,
-            (Self::Normal { .. }, DType::F64) => count.div_ceil(2) * 4,
-            (Self::Normal { .. }, _) => count.div_ceil(2) * 2,
-            (_, DType::F64) => count * 2,
-            _ => count,
-        };
-        words.div_ceil(4) as u64
-    }
 }
 
 /// One block: four words from a counter and a key (Philox 4x32-10).
@@ -112,16 +81,20 @@ fn unit64(low: u32, high: u32) -> f64 {
     (((high as u64) << 32 | low as u64) >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0)
 }
 
-/// Fills `out` with the elements of a tensor of `f32` from element `first` on. `first` is a multiple of 4.
-pub fn fill_f32(distribution: Distribution, stream: Stream, first: usize, out: &mut [f32]) {
+/// Fills `out` with the elements of a tensor of `dtype` (32 bits and less) from element `first` on, before they are rounded to it.
+/// `first` is a multiple of 4.
+pub fn fill_f32(distribution: Distribution, dtype: DType, stream: Stream, first: usize, out: &mut [f32]) {
     debug_assert!(first.is_multiple_of(4));
     let blocks = out.chunks_mut(4).zip(first as u64 / 4..);
     match distribution {
         Distribution::Uniform { low, high } => {
-            let (low, width) = (low.get() as f32, (high.get() - low.get()) as f32);
+            let interval = Interval::new(low.get(), high.get(), dtype);
+            let [low, width, scale, smallest, largest] = interval.numbers().map(|number| number as f32);
             for (chunk, block) in blocks {
                 let words = stream.block(block);
-                chunk.iter_mut().zip(words).for_each(|(value, word)| *value = low + width * unit32(word));
+                chunk.iter_mut().zip(words).for_each(|(value, word)| {
+                    *value = (scale * (low + width * unit32(word))).clamp(smallest, largest);
+                });
             }
         }
         Distribution::Normal { mean, standard_deviation } => {
@@ -155,11 +128,13 @@ pub fn fill_f64(distribution: Distribution, stream: Stream, first: usize, out: &
     debug_assert!(first.is_multiple_of(4));
     match distribution {
         Distribution::Uniform { low, high } => {
-            let (low, width) = (low.get(), high.get() - low.get());
+            let [low, width, scale, smallest, largest] = Interval::new(low.get(), high.get(), DType::F64).numbers();
             for (chunk, block) in out.chunks_mut(2).zip(first as u64 / 2..) {
                 let words = stream.block(block);
                 let units = [unit64(words[0], words[1]), unit64(words[2], words[3])];
-                chunk.iter_mut().zip(units).for_each(|(value, unit)| *value = low + width * unit);
+                chunk.iter_mut().zip(units).for_each(|(value, unit)| {
+                    *value = (scale * (low + width * unit)).clamp(smallest, largest);
+                });
             }
         }
         Distribution::Normal { mean, standard_deviation } => {
@@ -186,89 +161,30 @@ pub fn fill_f64(distribution: Distribution, stream: Stream, first: usize, out: &
     }
 }
 
-/// All elements of a random tensor in host memory. `dtype` is a float, or `bool` for Bernoulli; others give zeros of that dtype.
-pub fn generate(distribution: Distribution, stream: Stream, count: usize, dtype: DType) -> HostData {
-    if dtype == DType::F64 {
-        let mut values = vec![0.0; count];
-        fill_f64(distribution, stream, 0, &mut values);
-        return HostData::F64(values);
-    }
-    let mut values = vec![0.0; count];
-    fill_f32(distribution, stream, 0, &mut values);
-    match dtype {
-        DType::F16 => HostData::F16(values.into_iter().map(f16::from_f32).collect()),
-        DType::BF16 => HostData::BF16(values.into_iter().map(bf16::from_f32).collect()),
-        DType::Bool => HostData::Bool(values.into_iter().map(|value| value != 0.0).collect()),
-        _ => HostData::F32(values),
-    }
-}
-
-/// A seed and how far its sequence has been used. Shared use is safe; each draw gets numbers of its own.
+/// All elements of a random tensor in host memory. `dtype` is a float, or `bool` for Bernoulli; others give floats.
 ///
-/// A clone goes on from the same place and so gives the same numbers.
-#[derive(Debug)]
-pub struct Generator {
-    seed: u64,
-    counter: AtomicU64,
-}
-
-impl Generator {
-    /// A generator at the start of the sequence of `seed`.
-    pub fn new(seed: u64) -> Self {
-        Self::at(Stream { seed, counter: 0 })
+/// # Errors
+/// Too little memory.
+pub fn generate(distribution: Distribution, stream: Stream, count: usize, dtype: DType) -> Result<HostData> {
+    if dtype == DType::F64 {
+        let mut values = collected("random", repeat_n(0.0, count))?;
+        fill_f64(distribution, stream, 0, &mut values);
+        return Ok(HostData::F64(values));
     }
-
-    /// A generator at a position, for example one that a checkpoint kept.
-    pub fn at(stream: Stream) -> Self {
-        Self { seed: stream.seed, counter: AtomicU64::new(stream.counter) }
-    }
-
-    /// Where the next numbers come from.
-    pub fn position(&self) -> Stream {
-        Stream { seed: self.seed, counter: self.counter.load(Ordering::Relaxed) }
-    }
-
-    /// Goes on at another position.
-    pub fn set_position(&mut self, stream: Stream) {
-        *self = Self::at(stream);
-    }
-
-    /// Takes the next `blocks` blocks. Within [`replayed`] they are those of the first run.
-    pub fn take(&self, blocks: u64) -> Stream {
-        replay::draw(|| Stream { seed: self.seed, counter: self.counter.fetch_add(blocks, Ordering::Relaxed) })
-    }
-
-    /// A generator for an independent sequence, told from others by `label`.
-    pub fn fork(&self, label: u64) -> Self {
-        let words =
-            philox([label as u32, (label >> 32) as u32, 0x6f73_6e6f, 1], [self.seed as u32, (self.seed >> 32) as u32]);
-        Self::new((words[1] as u64) << 32 | words[0] as u64)
-    }
-
-    /// The numbers `0..count` in random order (Fisher and Yates).
-    pub fn permutation(&self, count: usize) -> Vec<usize> {
-        let stream = self.take((2 * count as u64).div_ceil(4));
-        let mut order: Vec<usize> = (0..count).collect();
-        for last in (1..count).rev() {
-            let block = stream.block(last as u64 / 2);
-            let half = 2 * (last % 2);
-            let bits = (block[half + 1] as u64) << 32 | block[half] as u64;
-            // The high half of a product maps 64 random bits evenly to 0..=last.
-            order.swap(last, ((bits as u128 * (last as u128 + 1)) >> 64) as usize);
-        }
-        order
-    }
-}
-
-impl Clone for Generator {
-    fn clone(&self) -> Self {
-        Self::at(self.position())
-    }
+    let mut values = collected("random", repeat_n(0.0, count))?;
+    fill_f32(distribution, dtype, stream, 0, &mut values);
+    Ok(match dtype {
+        DType::F16 => HostData::F16(collected("random", values.into_iter().map(f16::from_f32))?),
+        DType::BF16 => HostData::BF16(collected("random", values.into_iter().map(bf16::from_f32))?),
+        DType::Bool => HostData::Bool(collected("random", values.into_iter().map(|value| value != 0.0))?),
+        _ => HostData::F32(values),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Real;
 
     /// The known answers of the Random123 distribution.
     #[test]
@@ -290,11 +206,11 @@ mod tests {
             Distribution::Bernoulli { probability: Real::new(0.3) },
         ] {
             let mut whole = [0.0; 22];
-            fill_f32(distribution, stream, 0, &mut whole);
+            fill_f32(distribution, DType::F32, stream, 0, &mut whole);
             let mut pieces = [0.0; 22];
             let (left, right) = pieces.split_at_mut(8);
-            fill_f32(distribution, stream, 0, left);
-            fill_f32(distribution, stream, 8, right);
+            fill_f32(distribution, DType::F32, stream, 0, left);
+            fill_f32(distribution, DType::F32, stream, 8, right);
             assert_eq!(whole, pieces);
             let mut whole = [0.0; 22];
             fill_f64(distribution, stream, 0, &mut whole);
@@ -309,7 +225,7 @@ mod tests {
     #[test]
     fn moments_are_right() {
         let moments = |distribution, dtype| {
-            let values = generate(distribution, Stream { seed: 1, counter: 0 }, 200_000, dtype).to_f64();
+            let values = generate(distribution, Stream { seed: 1, counter: 0 }, 200_000, dtype).unwrap().to_f64();
             let mean = values.iter().sum::<f64>() / values.len() as f64;
             let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64;
             (mean, variance)
@@ -324,17 +240,5 @@ mod tests {
         }
         let (mean, _) = moments(Distribution::Bernoulli { probability: Real::new(0.3) }, DType::Bool);
         assert!((mean - 0.3).abs() < 0.005, "{mean}");
-    }
-
-    #[test]
-    fn a_permutation_holds_each_number_once() {
-        let generator = Generator::new(11);
-        let first = generator.permutation(1000);
-        let mut sorted = first.clone();
-        sorted.sort_unstable();
-        assert_eq!(sorted, (0..1000).collect::<Vec<_>>());
-        assert_ne!(first, generator.permutation(1000));
-        assert_eq!(first, Generator::new(11).permutation(1000));
-        assert!(generator.permutation(0).is_empty());
     }
 }

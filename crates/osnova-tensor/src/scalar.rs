@@ -65,6 +65,15 @@ impl Scalar {
         }
     }
 
+    /// The number as a tensor of `dtype` holds it where that is a float type and this is an integer: rounded once, where a kernel would first
+    /// round to `f64`. Other numbers stay as they are.
+    pub(crate) fn as_held(self, dtype: DType) -> Self {
+        match self {
+            Self::Int(value) if dtype.is_float() => Self::Float(Real::new(dtype.rounded_integer(value))),
+            other => other,
+        }
+    }
+
     /// Whether a tensor of `dtype` can hold this kind of number: any float type holds all, integers hold integers and
     /// truth values, `bool` holds truth values.
     pub fn fits(self, dtype: DType) -> bool {
@@ -104,9 +113,38 @@ from! {
 impl fmt::Display for Scalar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Float(value) => write!(f, "{}", value.get()),
+            // As short as it goes: 1e300, not three hundred digits.
+            Self::Float(value) => write!(f, "{:?}", value.get()),
             Self::Int(value) => write!(f, "{value}"),
             Self::Bool(value) => write!(f, "{value}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_round_once_to_float_types() {
+        // Just above the middle of two neighbours, by less than an f64 keeps.
+        let value = (1 << 60) + (1 << 52) + 1;
+        assert_eq!(Scalar::Int(value).as_held(DType::BF16), Scalar::from(((1_i64 << 60) + (1 << 53)) as f64));
+        let value = (1 << 60) + (1 << 36) + 1;
+        assert_eq!(Scalar::Int(value).as_held(DType::F32), Scalar::from(((1_i64 << 60) + (1 << 37)) as f64));
+        assert_eq!(Scalar::Int(-value).as_held(DType::F32), Scalar::from((-(1_i64 << 60) - (1 << 37)) as f64));
+        for value in [0, 1, -7, 1 << 53, i64::MAX, i64::MIN, i64::MIN + 1] {
+            assert_eq!(Scalar::Int(value).as_held(DType::F64), Scalar::from(value as f64));
+            assert_eq!(Scalar::Int(value).as_held(DType::F32), Scalar::from(value as f32));
+            assert_eq!(Scalar::Int(value).as_held(DType::I64), Scalar::Int(value));
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_shortly() {
+        assert_eq!(Scalar::from(1e300).to_string(), "1e300");
+        assert_eq!(Scalar::from(0.5).to_string(), "0.5");
+        assert_eq!(Scalar::from(i64::MIN).to_string(), "-9223372036854775808");
+        assert_eq!(Scalar::from(true).to_string(), "true");
     }
 }

@@ -29,14 +29,10 @@ impl Shape {
     /// A shape with the given sizes.
     ///
     /// # Errors
-    /// More than [`MAX_RANK`] sizes, or a product that does not fit in memory.
+    /// More than [`MAX_RANK`] sizes, or a product of more than `isize::MAX / 8` elements. Sizes of 0 count as 1 there.
     pub fn new(dims: &[usize]) -> Result<Self> {
         if dims.len() > MAX_RANK {
-            return Err(Error::argument(
-                "shape",
-                format!("{} dimensions, but a tensor has at most {MAX_RANK}", dims.len()),
-                "Merge dimensions with `reshape`",
-            ));
+            return Err(too_many(dims.len()));
         }
         // Zero-size dimensions count as one here: a permuted or expanded view of the shape must stay in bounds too.
         let mut count = WIDEST;
@@ -46,8 +42,8 @@ impl Shape {
                 _ => {
                     return Err(Error::argument(
                         "shape",
-                        format!("the number of elements of {dims:?} does not fit in memory"),
-                        "Check the sizes",
+                        format!("a tensor of shape {dims:?} has more elements than any memory holds"),
+                        "Make a size smaller",
                     ));
                 }
             };
@@ -160,6 +156,15 @@ impl fmt::Display for Shape {
     }
 }
 
+#[cold]
+fn too_many(dimensions: usize) -> Box<Error> {
+    Error::argument(
+        "shape",
+        format!("{dimensions} dimensions, but a tensor has at most {MAX_RANK}"),
+        "Merge dimensions with `reshape`",
+    )
+}
+
 /// What can stand for a shape: `[2, 3]`, a slice, a vector, one number, `()` for a scalar, or a [`Shape`].
 pub trait IntoShape {
     /// The shape.
@@ -228,6 +233,9 @@ fn resolve_reshape(sizes: &[isize], from: &Shape) -> Result<Shape> {
             "Give sizes whose product is the number of elements, at most one of them -1",
         )
     };
+    if sizes.len() > MAX_RANK {
+        return Err(too_many(sizes.len()));
+    }
     let mut unknown = None;
     let mut known = 1usize;
     let mut dims: SmallVec<[usize; MAX_RANK]> = SmallVec::new();
@@ -299,36 +307,37 @@ pub trait IntoAxes {
 
 /// One axis counted from the front.
 pub(crate) fn resolve_axis(operation: &'static str, axis: isize, rank: usize) -> Result<usize> {
-    let resolved = if axis < 0 { axis + rank as isize } else { axis };
-    if (0..rank as isize).contains(&resolved) {
-        Ok(resolved as usize)
-    } else {
-        Err(Error::argument(
-            operation,
-            format!("axis {axis} is out of range for a tensor with {rank} dimensions"),
-            if rank == 0 {
-                "A scalar has no axes".into()
-            } else {
-                format!("Use an axis from {} to {}", -(rank as isize), rank - 1)
-            },
-        ))
+    let resolved = if axis < 0 { rank.checked_sub(axis.unsigned_abs()) } else { Some(axis as usize) };
+    match resolved {
+        Some(resolved) if resolved < rank => Ok(resolved),
+        _ => Err(no_such_axis(operation, axis, rank)),
     }
 }
 
-fn resolve_axes(operation: &'static str, axes: &[isize], rank: usize) -> Result<Axes> {
-    let mut resolved = Axes::new();
-    for &axis in axes {
-        let axis = resolve_axis(operation, axis, rank)?;
-        if resolved.contains(&axis) {
-            return Err(Error::argument(
-                operation,
-                format!("axis {axis} is named twice in {axes:?}"),
-                "Name each axis once",
-            ));
+#[cold]
+fn no_such_axis(operation: &'static str, axis: impl fmt::Display, rank: usize) -> Box<Error> {
+    Error::argument(
+        operation,
+        format!("axis {axis} is out of range for a tensor with {rank} dimensions"),
+        if rank == 0 { "A scalar has no axes".into() } else { format!("Use an axis from -{rank} to {}", rank - 1) },
+    )
+}
+
+/// Axes counted from the front, each named once.
+fn distinct(operation: &'static str, axes: impl Iterator<Item = Result<usize>>) -> Result<Axes> {
+    let mut distinct = Axes::new();
+    for axis in axes {
+        let axis = axis?;
+        if distinct.contains(&axis) {
+            return Err(Error::argument(operation, format!("axis {axis} is named twice"), "Name each axis once"));
         }
-        resolved.push(axis);
+        distinct.push(axis);
     }
-    Ok(resolved)
+    Ok(distinct)
+}
+
+fn resolve_axes(operation: &'static str, axes: &[isize], rank: usize) -> Result<Axes> {
+    distinct(operation, axes.iter().map(|&axis| resolve_axis(operation, axis, rank)))
 }
 
 impl IntoAxes for isize {
@@ -348,8 +357,8 @@ impl IntoAxes for &[isize] {
 }
 impl IntoAxes for &[usize] {
     fn into_axes(self, operation: &'static str, rank: usize) -> Result<Axes> {
-        let axes: SmallVec<[isize; 8]> = self.iter().map(|&axis| axis as isize).collect();
-        resolve_axes(operation, &axes, rank)
+        let inside = |&axis: &usize| if axis < rank { Ok(axis) } else { Err(no_such_axis(operation, axis, rank)) };
+        distinct(operation, self.iter().map(inside))
     }
 }
 impl IntoAxes for &Axes {
@@ -404,5 +413,20 @@ mod tests {
         assert!([0, -3].into_axes("sum", 3).is_err());
         assert!((-4).into_axes("sum", 3).is_err());
         assert!(0.into_axes("sum", 0).is_err());
+    }
+
+    #[test]
+    fn axes_out_of_range_are_refused_whatever_their_type() {
+        for axis in [isize::MIN, isize::MIN + 1, -4, 3, isize::MAX] {
+            assert!(axis.into_axes("sum", 3).is_err(), "{axis}");
+        }
+        // As `isize` these would be −1, −3 and the smallest of all.
+        for axis in [usize::MAX, usize::MAX - 2, 1 << (usize::BITS - 1), 3] {
+            let error = [axis].as_slice().into_axes("sum", 3).unwrap_err().to_string();
+            assert!(error.contains(&format!("axis {axis} is out of range")), "{error}");
+        }
+        assert!([1usize, 1].as_slice().into_axes("sum", 3).is_err());
+        assert!([1isize; 100_000].as_slice().into_axes("sum", 3).unwrap_err().to_string().len() < 200);
+        assert!([2isize; 100_000].as_slice().into_reshape(&shape([2])).unwrap_err().to_string().len() < 200);
     }
 }

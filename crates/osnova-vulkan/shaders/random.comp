@@ -55,6 +55,14 @@ uvec4 each_rounded(vec4 x) {
 }
 #endif
 
+#ifdef IS_FLOAT
+// Uniform numbers inside their interval, where rounding led out of it.
+COMPUTED_FOUR kept(COMPUTED_FOUR x, COMPUTED_FOUR smallest, COMPUTED_FOUR largest) {
+    COMPUTED_FOUR raised = mix(x, smallest, lessThan(x, smallest));
+    return mix(raised, largest, greaterThan(raised, largest));
+}
+#endif
+
 layout(std430, set = 0, binding = 0) writeonly buffer Output {
     FOUR values[];
 };
@@ -72,9 +80,11 @@ vec4 unit(uvec4 words) {
 vec4 uniform_numbers(uint index) {
     float low = uintBitsToFloat(word(5));
     float width = uintBitsToFloat(word(7));
+    float scale = uintBitsToFloat(word(9));
     precise vec4 product = width * unit(words_of(index));
-    precise vec4 result = low + product;
-    return result;
+    precise vec4 sum = low + product;
+    precise vec4 result = scale * sum;
+    return kept(result, vec4(uintBitsToFloat(word(11))), vec4(uintBitsToFloat(word(13))));
 }
 
 // Box and Muller: a radius and an angle make two.
@@ -100,9 +110,13 @@ dvec2 unit(uvec4 words) {
 dvec4 uniform_numbers(uint index) {
     double low = packDouble2x32(uvec2(word(5), word(6)));
     double width = packDouble2x32(uvec2(word(7), word(8)));
+    double scale = packDouble2x32(uvec2(word(9), word(10)));
+    double smallest = packDouble2x32(uvec2(word(11), word(12)));
+    double largest = packDouble2x32(uvec2(word(13), word(14)));
     precise dvec4 product = width * dvec4(unit(words_of(2 * index)), unit(words_of(2 * index + 1)));
-    precise dvec4 result = low + product;
-    return result;
+    precise dvec4 sum = low + product;
+    precise dvec4 result = scale * sum;
+    return kept(result, dvec4(smallest), dvec4(largest));
 }
 
 dvec2 normal_pair(uvec4 words) {

@@ -2,7 +2,7 @@
 
 use crate::tensor::{Device, Error, Result};
 
-/// The device that the environment variable `OSNOVA_DEVICE` names, as [`device`] understands it; the CPU if it is not set.
+/// The device that the environment variable `OSNOVA_DEVICE` names, as [`device`] understands it; the CPU if it is not set or empty.
 ///
 /// ```
 /// let device = osnova::default_device()?;
@@ -12,8 +12,8 @@ use crate::tensor::{Device, Error, Result};
 /// # Errors
 /// The name is unknown, or the device is not there.
 pub fn default_device() -> Result<Device> {
-    match std::env::var("OSNOVA_DEVICE") {
-        Ok(name) if !name.is_empty() => device(&name),
+    match std::env::var_os("OSNOVA_DEVICE") {
+        Some(name) if !name.is_empty() => device(&name.to_string_lossy()),
         _ => device("cpu"),
     }
 }
@@ -36,7 +36,8 @@ pub fn device(name: &str) -> Result<Device> {
 }
 
 fn unknown(name: &str) -> Box<Error> {
-    Error::device(name, "there is no device of this name", "Use cpu, vulkan or vulkan:1 (also in OSNOVA_DEVICE)")
+    let problem = format!("there is no device of this name: {name:?}");
+    Error::argument("device", problem, "Use cpu, vulkan or vulkan:1 (also in OSNOVA_DEVICE)")
 }
 
 #[cfg(feature = "cpu")]

@@ -57,7 +57,7 @@ pub(crate) fn random(
             parallel.chunks(out, CHUNK, cost(distribution), |start, out| {
                 let mut values = [0.0; CHUNK];
                 let values = &mut values[..out.len()];
-                fill_f32(distribution, stream, start, values);
+                fill_f32(distribution, meta.dtype, stream, start, values);
                 out.iter_mut().zip(values).for_each(|(slot, value)| *slot = convert(*value));
             });
         })
@@ -73,7 +73,9 @@ pub(crate) fn random(
             through_f32(parallel, device, meta, distribution, stream, |value| crate::native::Truth::from(value != 0.0))
         }
         _ => create::<f32>(device, meta, |out| {
-            parallel.chunks(out, CHUNK, cost(distribution), |start, out| fill_f32(distribution, stream, start, out));
+            parallel.chunks(out, CHUNK, cost(distribution), |start, out| {
+                fill_f32(distribution, DType::F32, stream, start, out)
+            });
         }),
     }
 }

@@ -2,7 +2,8 @@
 
 use super::indexing::counted;
 use super::only;
-use crate::random::{Distribution, Stream};
+use crate::host::{collected, collected_all};
+use crate::random::{Distribution, Stream, shuffle, shuffle_blocks};
 use crate::{
     DType, Device, Element, Error, Generator, HostData, Inputs, IntoShape, Op, Real, Result, Scalar, Shape, Tensor,
 };
@@ -35,6 +36,10 @@ impl<A: NestedArray> NestedArray for [A] {
     type Element = A::Element;
     fn flatten(&self, dims: &mut Vec<usize>, values: &mut Vec<A::Element>) -> Result<()> {
         dims.push(self.len());
+        // Room for the numbers of the innermost level; for the outer ones it is little.
+        if values.try_reserve(self.len()).is_err() {
+            return Err(Error::host_memory("new", self.len(), size_of::<A::Element>()));
+        }
         let mut first: Option<Vec<usize>> = None;
         for part in self {
             let mut inner = Vec::new();
@@ -101,15 +106,15 @@ impl Tensor {
     /// # Errors
     /// The slice's length is not the shape's element count.
     pub fn from_slice<T: Element>(values: &[T], shape: impl IntoShape, device: Device) -> Result<Self> {
-        Self::from_vec(values.to_vec(), shape, device)
+        Self::from_vec(collected("from_slice", values.iter().copied())?, shape, device)
     }
 
     /// A tensor with one axis from an iterator.
     ///
     /// # Errors
-    /// Out of memory on the device.
+    /// Out of memory.
     pub fn from_values<T: Element>(values: impl IntoIterator<Item = T>, device: Device) -> Result<Self> {
-        let values: Vec<T> = values.into_iter().collect();
+        let values = collected_all("from_values", values.into_iter())?;
         let count = values.len();
         Self::from_vec(values, count, device)
     }
@@ -123,12 +128,14 @@ impl Tensor {
         tensor.to_device(device)
     }
 
-    /// A tensor filled with one value.
+    /// A tensor filled with one value. Float types round it.
     ///
     /// # Errors
-    /// The value does not fit the dtype (a fraction for integers, say).
+    /// The value does not fit the dtype: a fraction for integers, a number beyond the largest one.
     pub fn full(shape: impl IntoShape, value: impl Into<Scalar>, dtype: DType, device: Device) -> Result<Self> {
-        create(device, Op::Full { shape: shape.into_shape()?, dtype, value: value.into() })
+        let value = value.into();
+        in_range("full", value.to_f64(), dtype)?;
+        create(device, Op::Full { shape: shape.into_shape()?, dtype, value: value.as_held(dtype) })
     }
 
     /// A tensor of zeros.
@@ -163,23 +170,25 @@ impl Tensor {
         Self::ones(*self.shape(), self.dtype(), self.device().without_recording())
     }
 
-    /// `start, start + step, …` up to but without `end`. Shape `[count]`, dtype `i64` for integers, `f32` for floats; see [`Tensor::arange_of`].
+    /// `start, start + step, …` up to but without `end`. Shape `[count]`, dtype `i64`; see [`Tensor::arange_of`] for the others.
     ///
     /// # Errors
-    /// A step of 0 or NaN.
+    /// A step of 0, more values than fit in memory.
     pub fn arange(start: i64, end: i64, step: i64, device: Device) -> Result<Self> {
         if step == 0 {
             return Err(Error::argument("arange", "a step of 0 never arrives", "Give a positive or negative step"));
         }
-        let span = (end as i128 - start as i128) * step.signum() as i128;
-        let length = if span <= 0 { 0 } else { (span - 1) / (step as i128).abs() + 1 };
-        Self::arange_of(start, step, length as usize, DType::I64, device)
+        let span = (i128::from(end) - i128::from(start)) * i128::from(step.signum());
+        let length = if span <= 0 { 0 } else { (span - 1) / i128::from(step).abs() + 1 };
+        let length =
+            usize::try_from(length).map_err(|_| Error::host_memory("arange", usize::MAX, DType::I64.size()))?;
+        Self::arange_of(start, step, length, DType::I64, device)
     }
 
     /// `length` values from `start` on, `step` apart.
     ///
     /// # Errors
-    /// A start or step that does not fit the dtype.
+    /// A start, step or last value that does not fit the dtype.
     pub fn arange_of(
         start: impl Into<Scalar>,
         step: impl Into<Scalar>,
@@ -190,13 +199,41 @@ impl Tensor {
         create(device, Op::Arange { start: start.into(), step: step.into(), length, dtype })
     }
 
-    /// `count` floats from `start` to `end`, both included, evenly apart.
+    /// `count` floats from `start` to `end`, both included to the bit (rounded to the dtype), evenly apart. One float is `start`.
     ///
     /// # Errors
-    /// A dtype that is no float.
+    /// A dtype that is no float, ends that are not finite or beyond what it holds.
     pub fn linspace(start: f64, end: f64, count: usize, dtype: DType, device: Device) -> Result<Self> {
-        let step = if count > 1 { (end - start) / (count - 1) as f64 } else { 0.0 };
-        Self::arange_of(start, step, count, dtype, device)
+        if !dtype.is_float() {
+            return Err(Error::dtype(
+                "linspace",
+                [dtype],
+                "numbers evenly apart are floats",
+                "Use a float dtype, or `arange` for integers",
+            ));
+        }
+        for number in [start, end] {
+            if !number.is_finite() {
+                let problem = format!("{start:?} to {end:?} has no numbers evenly apart");
+                return Err(Error::argument("linspace", problem, "Give finite ends"));
+            }
+            in_range("linspace", number, dtype)?;
+        }
+        let (gaps, width) = (count.saturating_sub(1) as f64, end - start);
+        let step = match count {
+            // Nothing lies between.
+            0..=2 => 0.0,
+            _ if width.is_finite() => width / gaps,
+            _ => end / gaps - start / gaps,
+        };
+        // Counted from either end, so that both are exact and nothing between them overflows.
+        let first = count.div_ceil(2);
+        let lower = Self::arange_of(start, step, first, dtype, device)?;
+        if count < 2 {
+            return Ok(lower);
+        }
+        let upper = Self::arange_of(end, -step, count - first, dtype, device)?.flip(0)?;
+        Self::concat(&[lower, upper], 0)
     }
 
     /// The identity: ones on the diagonal of `[size, size]`.
@@ -271,8 +308,26 @@ impl Tensor {
     /// # Errors
     /// Out of memory.
     pub fn permutation(count: usize, generator: &Generator, device: Device) -> Result<Self> {
-        Self::from_values(generator.permutation(count).into_iter().map(|index| index as i64), device)
+        let shape = count.into_shape()?;
+        // A shape has no more elements than an `i64` counts.
+        let mut order = collected("permutation", (0..count).map(|index| index as i64))?;
+        generator.try_take(shuffle_blocks(count), |stream| {
+            shuffle(&mut order, stream);
+            Self::from_vec(order, shape, device)
+        })
     }
+}
+
+/// Refuses a number that would round to infinity.
+fn in_range(operation: &'static str, number: f64, dtype: DType) -> Result<()> {
+    if !dtype.is_float() || number.is_infinite() || dtype.rounded(number).is_finite() || number.is_nan() {
+        return Ok(());
+    }
+    Err(Error::argument(
+        operation,
+        format!("{number:?} is beyond the numbers of {dtype}"),
+        format!("Stay within ±{:?}, or use a wider dtype", dtype.largest()),
+    ))
 }
 
 fn create(device: Device, op: Op) -> Result<Tensor> {
@@ -288,7 +343,7 @@ fn random(
     device: Device,
 ) -> Result<Tensor> {
     let op = |stream: Stream| Op::Random { shape, dtype, distribution, stream };
-    // Checked before the numbers are taken, so that a refused call leaves the generator where it was.
+    // Checked before the numbers are taken: what is refused draws nothing, not even from a replay.
     crate::infer::infer::<crate::Meta>(&op(generator.position()), &[])?;
-    create(device, op(generator.take(distribution.blocks(shape.count(), dtype))))
+    generator.try_take(distribution.blocks(shape.count(), dtype), |stream| create(device, op(stream)))
 }

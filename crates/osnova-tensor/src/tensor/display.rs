@@ -1,12 +1,15 @@
 //! Tensors as text, laid out like NumPy's.
 
-use crate::{DType, Tensor};
+use super::unwrap_down;
+use crate::{DType, HostData, Result, Tensor};
 use std::fmt;
 
 /// Tensors with more elements show only the ends of each axis.
 const THRESHOLD: usize = 1000;
 /// How many elements each end then shows.
 const EDGE: usize = 3;
+/// How many elements are shown at most, but for tensors that show two of each axis.
+const LIMIT: usize = 10_000;
 /// Digits after the point at most.
 const PRECISION: usize = 8;
 
@@ -18,51 +21,63 @@ impl fmt::Debug for Tensor {
 
 impl fmt::Display for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let values = match self.detach().to_host() {
-            Ok(values) => values,
-            Err(error) => return write!(f, "{self:?}: {error}"),
-        };
-        let values = values.to_f64();
-        let indices = Shown::of(self.dims());
-        let shown: Vec<f64> = indices.flat(self.dims()).map(|index| values[index]).collect();
-        let words = words(self.dtype(), &shown);
-        write_axis(f, &indices.0, 0, &mut words.iter())
+        if self.count() == 0 {
+            return f.write_str("[]");
+        }
+        let shown = Shown::of(self.dims());
+        // The concrete device's own tensor: what wraps it has no business with what is only looked at.
+        let plain = unwrap_down(self.clone(), self.device().innermost());
+        match shown.fetch(&plain).and_then(|tensor| tensor.to_host()) {
+            Ok(values) => write_axis(f, &shown.0, 0, &mut words(&values).iter()),
+            Err(error) => write!(f, "{self:?}: {error}"),
+        }
     }
 }
 
-/// The indices shown along each axis; `None` stands for the dots.
-struct Shown(Vec<Vec<Option<usize>>>);
+/// How many elements each end of each axis shows; `None` for an axis that is shown whole.
+struct Shown(Vec<Axis>);
+
+/// What is shown of an axis.
+struct Axis {
+    size: usize,
+    edge: Option<usize>,
+}
 
 impl Shown {
+    /// Of a tensor with elements.
     fn of(dims: &[usize]) -> Self {
-        let cut = dims.iter().product::<usize>() > THRESHOLD;
-        let axis = |&size: &usize| {
-            if cut && size > 2 * EDGE {
-                let ends = (0..EDGE).map(Some).chain([None]).chain((size - EDGE..size).map(Some));
-                ends.collect()
-            } else {
-                (0..size).map(Some).collect()
-            }
+        if dims.iter().product::<usize>() <= THRESHOLD {
+            return Self(dims.iter().map(|&size| Axis { size, edge: None }).collect());
+        }
+        let cut = |edge| {
+            let axis = |&size: &usize| Axis { size, edge: (size > 2 * edge).then_some(edge) };
+            Self(dims.iter().map(axis).collect())
         };
-        Self(dims.iter().map(axis).collect())
+        // Of many axes less, so that the text stays within some pages.
+        (2..=EDGE).rev().map(cut).find(|shown| shown.count() <= LIMIT).unwrap_or_else(|| cut(1))
     }
 
-    /// The row-major positions of the shown elements.
-    fn flat(&self, dims: &[usize]) -> impl Iterator<Item = usize> {
-        let mut positions = vec![0];
-        for (axis, &size) in self.0.iter().zip(dims) {
-            positions = positions
-                .iter()
-                .flat_map(|&position| axis.iter().flatten().map(move |&index| position * size + index))
-                .collect();
+    fn count(&self) -> usize {
+        self.0.iter().map(|axis| axis.edge.map_or(axis.size, |edge| 2 * edge)).product()
+    }
+
+    /// The shown elements as one small tensor: the others are neither read nor copied.
+    fn fetch(&self, tensor: &Tensor) -> Result<Tensor> {
+        fn corners(axes: &[Axis], at: usize, view: Tensor) -> Result<Tensor> {
+            let Some(axis) = axes.get(at) else { return Ok(view) };
+            let Some(edge) = axis.edge else { return corners(axes, at + 1, view) };
+            let number = at as isize;
+            let ends = [view.narrow(number, 0, edge)?, view.narrow(number, axis.size - edge, edge)?];
+            let [first, last] = ends.map(|end| corners(axes, at + 1, end));
+            Tensor::concat(&[first?, last?], number)
         }
-        positions.into_iter()
+        corners(&self.0, 0, tensor.clone())
     }
 }
 
 fn write_axis<'a>(
     f: &mut fmt::Formatter<'_>,
-    axes: &[Vec<Option<usize>>],
+    axes: &[Axis],
     depth: usize,
     words: &mut impl Iterator<Item = &'a String>,
 ) -> fmt::Result {
@@ -70,29 +85,38 @@ fn write_axis<'a>(
         return f.write_str(words.next().map_or("", String::as_str));
     };
     f.write_str("[")?;
-    for (place, index) in axis.iter().enumerate() {
+    let gap = |f: &mut fmt::Formatter<'_>| {
+        if inner.is_empty() {
+            return f.write_str(" ");
+        }
+        // Blocks of higher rank stand apart by empty lines, as NumPy has it.
+        write!(f, "{}{:indent$}", "\n".repeat(inner.len()), "", indent = depth + 1)
+    };
+    for place in 0..axis.edge.map_or(axis.size, |edge| 2 * edge) {
         if place > 0 {
-            if inner.is_empty() {
-                f.write_str(" ")?;
-            } else {
-                // Blocks of higher rank stand apart by empty lines, as NumPy has it.
-                write!(f, "{}{:indent$}", "\n".repeat(inner.len()), "", indent = depth + 1)?;
-            }
+            gap(f)?;
         }
-        match index {
-            Some(_) => write_axis(f, inner, depth + 1, words)?,
-            None => f.write_str("...")?,
+        if axis.edge == Some(place) {
+            f.write_str("...")?;
+            gap(f)?;
         }
+        write_axis(f, inner, depth + 1, words)?;
     }
     f.write_str("]")
 }
 
 /// The shown elements, padded to one width.
-fn words(dtype: DType, values: &[f64]) -> Vec<String> {
-    let words: Vec<String> = match dtype {
-        DType::Bool => values.iter().map(|&value| if value != 0.0 { "True" } else { "False" }.to_owned()).collect(),
-        dtype if dtype.is_integer() => values.iter().map(|value| format!("{value:.0}")).collect(),
-        dtype => float_words(dtype, values),
+fn words(values: &HostData) -> Vec<String> {
+    fn integers<T: fmt::Display>(values: &[T]) -> Vec<String> {
+        values.iter().map(T::to_string).collect()
+    }
+    let words: Vec<String> = match values {
+        HostData::Bool(values) => values.iter().map(|&value| if value { "True" } else { "False" }.to_owned()).collect(),
+        HostData::I64(values) => integers(values),
+        HostData::I32(values) => integers(values),
+        HostData::U32(values) => integers(values),
+        HostData::U8(values) => integers(values),
+        floats => float_words(floats.dtype(), &floats.to_f64()),
     };
     let width = words.iter().map(|word| word.len()).max().unwrap_or(0);
     words.into_iter().map(|word| format!("{word:>width$}")).collect()

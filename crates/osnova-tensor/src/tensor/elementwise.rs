@@ -165,7 +165,8 @@ impl Tensor {
     /// # Errors
     /// Numbers that do not fit the dtype.
     pub fn clamp(&self, low: impl Into<Scalar>, high: impl Into<Scalar>) -> Result<Self> {
-        run(&Op::Clamp { low: low.into(), high: high.into() }, smallvec![self.clone()])
+        let [low, high] = [low.into(), high.into()].map(|bound: Scalar| bound.as_held(self.dtype()));
+        run(&Op::Clamp { low, high }, smallvec![self.clone()])
     }
 
     /// On a `bool` condition: x where it is true, y where it is not, with broadcasting.

@@ -10,6 +10,7 @@ mod operators;
 mod recording;
 mod reductions;
 mod shaping;
+mod slicing;
 
 pub use create::NestedArray;
 pub use operators::Operand;

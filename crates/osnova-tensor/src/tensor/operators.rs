@@ -1,7 +1,7 @@
 //! `+ - * /` and unary `-`, on tensors, references, results and numbers.
 
-use super::run;
-use crate::{Binary, DType, Device, Op, Result, Scalar, Shape, Tensor, Unary};
+use super::{only, run};
+use crate::{Binary, DType, Device, Inputs, Op, Result, Scalar, Shape, Tensor, Unary};
 use smallvec::smallvec;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -52,12 +52,17 @@ macro_rules! number_operand {
                 None
             }
             fn resolve(self, dtype: DType, device: Device) -> Result<Tensor> {
-                // A number is a constant: it stays out of the record.
-                Tensor::full(Shape::SCALAR, Scalar::from(self), dtype, device.without_recording())
+                constant(Scalar::from(self), dtype, device)
             }
         }
     )*};
 }
+/// A number beside a tensor is a constant: it stays out of the record. As in all arithmetic of floats, what is too large for them is infinite.
+fn constant(value: Scalar, dtype: DType, device: Device) -> Result<Tensor> {
+    let op = Op::Full { shape: Shape::SCALAR, dtype, value: value.as_held(dtype) };
+    only(device.without_recording().apply(&op, Inputs::new())?)
+}
+
 number_operand!(f64, f32, i64, i32, u32, u8, bool);
 
 /// Two operands of which at most one is a number; two numbers become `f32`.

@@ -1,10 +1,9 @@
-//! Shapes: views where possible, copies where not.
+//! Shapes: views where possible, copies where not. Ranges of axes are in `slicing.rs`.
 
 use super::run;
 use crate::shape::resolve_axis;
-use crate::{Axes, Error, IntoAxes, IntoReshape, IntoShape, Op, Result, Scalar, Shape, SliceRange, Tensor};
+use crate::{Axes, Error, IntoAxes, IntoReshape, IntoShape, Op, Result, Scalar, Tensor};
 use smallvec::{SmallVec, smallvec};
-use std::ops::{Bound, RangeBounds};
 
 impl Tensor {
     /// The same elements, row-major, under another shape; one size may be −1. A view where strides allow, else a copy.
@@ -117,136 +116,13 @@ impl Tensor {
         run(&Op::Contiguous, smallvec![self.clone()])
     }
 
-    fn slice_with(&self, axis: usize, range: SliceRange) -> Result<Self> {
-        let mut ranges: SmallVec<[SliceRange; 4]> =
-            self.dims().iter().map(|&length| SliceRange { start: 0, length, step: 1 }).collect();
-        ranges[axis] = range;
-        run(&Op::Slice { ranges }, smallvec![self.clone()])
-    }
-
-    /// `length` elements of `axis` from `start` on. A view.
-    ///
-    /// # Errors
-    /// A range outside the axis.
-    pub fn narrow(&self, axis: isize, start: usize, length: usize) -> Result<Self> {
-        let axis = resolve_axis("narrow", axis, self.rank())?;
-        if start.checked_add(length).is_none_or(|end| end > self.shape()[axis]) {
-            return Err(Error::shape(
-                "narrow",
-                [*self.shape()],
-                format!("{length} elements from {start} on are not all on axis {axis}"),
-                "Keep start + length within the axis",
-            ));
-        }
-        self.slice_with(axis, SliceRange { start, length, step: 1 })
-    }
-
-    /// A range of `axis` with a step, as Python's `x[start:end:step]`: negative bounds count from the back, bounds outside are cut.
-    /// A negative step walks backwards from `start` (default: the last element).
-    ///
-    /// # Errors
-    /// An axis out of range, a step of 0.
-    pub fn slice(&self, axis: isize, range: impl RangeBounds<isize>, step: isize) -> Result<Self> {
-        let axis = resolve_axis("slice", axis, self.rank())?;
-        if step == 0 {
-            return Err(Error::argument("slice", "a step of 0 never arrives", "Give a positive or negative step"));
-        }
-        let size = self.shape()[axis] as isize;
-        // Python's rules: clamp into -1..size backwards, 0..=size forwards.
-        let (lowest, highest) = if step > 0 { (0, size) } else { (-1, size - 1) };
-        let place = |bound: isize| (if bound < 0 { bound + size } else { bound }).clamp(lowest, highest);
-        let start = match range.start_bound() {
-            Bound::Included(&start) => place(start),
-            Bound::Excluded(&start) => place(start.saturating_add(1)),
-            Bound::Unbounded => {
-                if step > 0 {
-                    0
-                } else {
-                    size - 1
-                }
-            }
-        };
-        let end = match range.end_bound() {
-            Bound::Excluded(&end) => place(end),
-            Bound::Included(&end) => {
-                if step > 0 {
-                    (place(end) + 1).min(highest)
-                } else {
-                    (place(end) - 1).max(lowest)
-                }
-            }
-            Bound::Unbounded => {
-                if step > 0 {
-                    size
-                } else {
-                    -1
-                }
-            }
-        };
-        let span = if step > 0 { end - start } else { start - end };
-        let length = if span <= 0 { 0 } else { (span as usize - 1) / step.unsigned_abs() + 1 };
-        let start = if length == 0 { 0 } else { start as usize };
-        self.slice_with(axis, SliceRange { start, length, step })
-    }
-
-    /// One element of `axis` (negative: from the back), without the axis. A view.
-    ///
-    /// # Errors
-    /// An index outside the axis.
-    pub fn select(&self, axis: isize, index: isize) -> Result<Self> {
-        let axis = resolve_axis("select", axis, self.rank())?;
-        let size = self.shape()[axis] as isize;
-        let place = if index < 0 { index + size } else { index };
-        if !(0..size).contains(&place) {
-            return Err(Error::shape(
-                "select",
-                [*self.shape()],
-                format!("index {index} is outside axis {axis}"),
-                "Use an index the axis has",
-            ));
-        }
-        let sliced = self.slice_with(axis, SliceRange { start: place as usize, length: 1, step: 1 })?;
-        sliced.reshape(self.shape().reduced(&[axis], false))
-    }
-
-    /// The elements in reverse order along `axes`. A view.
-    ///
-    /// # Errors
-    /// An axis out of range.
-    pub fn flip(&self, axes: impl IntoAxes) -> Result<Self> {
-        let axes = axes.into_axes("flip", self.rank())?;
-        let ranges = self.dims().iter().enumerate().map(|(axis, &length)| {
-            if axes.contains(&axis) && length > 0 {
-                SliceRange { start: length - 1, length, step: -1 }
-            } else {
-                SliceRange { start: 0, length, step: 1 }
-            }
-        });
-        run(&Op::Slice { ranges: ranges.collect() }, smallvec![self.clone()])
-    }
-
-    /// Pieces of `size` elements along `axis`; the last may be shorter. Views.
-    ///
-    /// # Errors
-    /// An axis out of range, a size of 0.
-    pub fn split(&self, size: usize, axis: isize) -> Result<Vec<Self>> {
-        if size == 0 {
-            return Err(Error::argument(
-                "split",
-                "pieces of 0 elements never cover the axis",
-                "Give a size of at least 1",
-            ));
-        }
-        let total = self.size(axis)?;
-        (0..total).step_by(size).map(|start| self.narrow(axis, start, size.min(total - start))).collect()
-    }
-
     /// The tensor surrounded by `value`: `(before, after)` for each axis.
     ///
     /// # Errors
     /// Not one pair for each axis, a value that does not fit the dtype.
     pub fn pad(&self, padding: &[(usize, usize)], value: impl Into<Scalar>) -> Result<Self> {
-        run(&Op::Pad { padding: padding.into(), value: value.into() }, smallvec![self.clone()])
+        let value = value.into().as_held(self.dtype());
+        run(&Op::Pad { padding: padding.into(), value }, smallvec![self.clone()])
     }
 
     /// Tensors one after another along `axis`.
@@ -254,8 +130,7 @@ impl Tensor {
     /// # Errors
     /// No tensors, shapes that differ elsewhere, dtypes that differ.
     pub fn concat<T: AsRef<Tensor>>(tensors: &[T], axis: isize) -> Result<Self> {
-        let rank = tensors.first().map_or(1, |first| first.as_ref().rank());
-        let axis = resolve_axis("concat", axis, rank)?;
+        let axis = resolve_axis("concat", axis, first_of("concat", tensors)?.rank())?;
         run(&Op::Concat { axis }, tensors.iter().map(|tensor| tensor.as_ref().clone()).collect())
     }
 
@@ -264,15 +139,21 @@ impl Tensor {
     /// # Errors
     /// No tensors, shapes or dtypes that differ.
     pub fn stack<T: AsRef<Tensor>>(tensors: &[T], axis: isize) -> Result<Self> {
-        let shapes: SmallVec<[Shape; 4]> = tensors.iter().map(|tensor| *tensor.as_ref().shape()).collect();
-        if shapes.windows(2).any(|pair| pair[0] != pair[1]) {
+        let first = first_of("stack", tensors)?;
+        let differs = tensors.iter().find(|tensor| tensor.as_ref().shape() != first.shape());
+        if let Some(other) = differs {
+            let shapes = [*first.shape(), *other.as_ref().shape()];
             return Err(Error::shape("stack", shapes, "they differ", "Stack tensors of one shape, or use `concat`"));
         }
-        let rank = shapes.first().map_or(0, Shape::rank) + 1;
-        let axis = resolve_axis("stack", axis, rank)? as isize;
+        let axis = resolve_axis("stack", axis, first.rank() + 1)? as isize;
         let raised: Vec<Self> = tensors.iter().map(|tensor| tensor.as_ref().unsqueeze(axis)).collect::<Result<_>>()?;
         Self::concat(&raised, axis)
     }
+}
+
+fn first_of<'a, T: AsRef<Tensor>>(operation: &'static str, tensors: &'a [T]) -> Result<&'a Tensor> {
+    let first = tensors.first().map(AsRef::as_ref);
+    first.ok_or_else(|| Error::argument(operation, "no tensors were given", "Give at least one"))
 }
 
 impl AsRef<Tensor> for Tensor {

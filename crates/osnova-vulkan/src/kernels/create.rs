@@ -2,8 +2,9 @@
 
 use super::{shader, shader_by_width};
 use crate::engine::Engine;
-use osnova_tensor::random::{Distribution, Stream};
+use osnova_tensor::random::{Distribution, Interval, Stream};
 use osnova_tensor::{DType, Device, HostData, Meta, Result, Scalar, Tensor};
+use smallvec::{SmallVec, smallvec};
 
 /// The numbers of the distributions in `shaders/random.comp`.
 const UNIFORM: u32 = 0;
@@ -73,9 +74,9 @@ fn write_steps(engine: &Engine, output: &Tensor, start: f64, step: f64) -> Resul
     const PIECE: usize = 1 << 20;
     let (length, dtype) = (output.count(), output.dtype());
     for first in (0..length).step_by(PIECE) {
-        let values: Vec<f64> =
-            (first..length.min(first.saturating_add(PIECE))).map(|index| start + index as f64 * step).collect();
-        engine.write(output, first * dtype.size(), HostData::from_f64(dtype, &values).as_bytes())?;
+        let count = PIECE.min(length - first);
+        let values = HostData::from_fn(dtype, count, |index| start + (first + index) as f64 * step)?;
+        engine.write(output, first * dtype.size(), values.as_bytes())?;
     }
     Ok(())
 }
@@ -116,15 +117,18 @@ pub(crate) fn random(
         DType::F64 => halves(value.to_bits()),
         _ => [(value as f32).to_bits(), 0],
     };
-    let (kind, [a, b]) = match distribution {
-        Distribution::Uniform { low, high } => (UNIFORM, [number(low.get()), number(high.get() - low.get())]),
+    let (kind, numbers): (u32, SmallVec<[[u32; 2]; 5]>) = match distribution {
+        Distribution::Uniform { low, high } => {
+            let interval = Interval::new(low.get(), high.get(), meta.dtype);
+            (UNIFORM, interval.numbers().into_iter().map(number).collect())
+        }
         Distribution::Normal { mean, standard_deviation } => {
-            (NORMAL, [number(mean.get()), number(standard_deviation.get())])
+            (NORMAL, [mean, standard_deviation].into_iter().map(|value| number(value.get())).collect())
         }
         // word · 2⁻²⁴ < p, in integers.
         Distribution::Bernoulli { probability } => {
             let words_below = (f64::from(probability.get() as f32) * EXACT_INTEGERS).ceil();
-            (BERNOULLI, [[words_below as u32, 0], [0; 2]])
+            (BERNOULLI, smallvec![[words_below as u32, 0]])
         }
     };
     let count = engine.count(length)?.div_ceil(RANDOM_ELEMENTS);
@@ -133,7 +137,8 @@ pub(crate) fn random(
         .shader(shader!("random", meta.dtype))
         .constant(kind)
         .bind(&engine.output(&output)?)
-        .words(&[count, seed[0], seed[1], counter[0], counter[1], a[0], a[1], b[0], b[1]])
+        .words(&[count, seed[0], seed[1], counter[0], counter[1]])
+        .words(numbers.as_flattened())
         .elements(count)?;
     Ok(output)
 }
