@@ -143,13 +143,17 @@ fn finite(tensor: &Tensor) -> Result<bool> {
     Ok(tensor.is_finite()?.min(.., false)?.item()? != 0.0)
 }
 
+/// How many inputs a message describes.
+const DESCRIBED: usize = 8;
+
 #[cold]
 fn report(op: &Op, output: usize, result: &Tensor, inputs: &[Tensor]) -> Box<Error> {
     let values = match result.detach().to_host() {
-        Ok(values) => values.to_f64(),
+        Ok(values) => values,
         Err(error) => return error,
     };
-    let at = values.iter().position(|value| !value.is_finite()).unwrap_or(0);
+    let first = values.iter().enumerate().find(|(_, value)| !value.is_finite());
+    let (at, value) = first.unwrap_or((0, f64::NAN));
     let mut index = vec![0; result.rank()];
     let mut rest = at;
     for axis in (0..result.rank()).rev() {
@@ -158,20 +162,21 @@ fn report(op: &Op, output: usize, result: &Tensor, inputs: &[Tensor]) -> Box<Err
     }
     let count = values.iter().filter(|value| !value.is_finite()).count();
     let mut problem = format!(
-        "element {index:?} of output {output} is {}, the first of {count} among {} that are not finite; the inputs are",
-        values.get(at).copied().unwrap_or(f64::NAN),
+        "element {index:?} of output {output} is {value}, the first of {count} among {} that are not finite; the inputs are",
         values.len(),
     );
-    for (number, input) in inputs.iter().enumerate() {
+    for (number, input) in inputs.iter().take(DESCRIBED).enumerate() {
         let _ = write!(problem, "{} {} {}", if number > 0 { "," } else { "" }, input.dtype(), input.shape());
-        if let Ok(values) = input.detach().to_host() {
-            let values = values.to_f64();
-            if !values.is_empty() {
-                let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-                let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                let _ = write!(problem, " from {low:e} to {high:e}");
-            }
+        if let Ok(values) = input.detach().to_host()
+            && !values.is_empty()
+        {
+            let low = values.iter().fold(f64::INFINITY, f64::min);
+            let high = values.iter().fold(f64::NEG_INFINITY, f64::max);
+            let _ = write!(problem, " from {low:e} to {high:e}");
         }
+    }
+    if inputs.len() > DESCRIBED {
+        let _ = write!(problem, " and {} more", inputs.len() - DESCRIBED);
     }
     let advice = match op.name() {
         "ln" | "ln1p" | "sqrt" | "rsqrt" | "pow" => {

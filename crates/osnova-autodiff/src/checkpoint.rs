@@ -15,7 +15,7 @@ use osnova_tensor::{
 };
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,7 +23,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 struct Pause {
     device: Device,
     /// The recorded tensors that were met; `None` where a recomputation has taken up recording again.
-    met: Option<Vec<Edge>>,
+    met: Option<Met>,
+}
+
+/// Recorded tensors in the order in which they were met, each once.
+#[derive(Default)]
+struct Met {
+    edges: Vec<Edge>,
+    known: HashSet<NodeId>,
 }
 
 thread_local! {
@@ -35,7 +42,7 @@ thread_local! {
 struct Guard;
 
 impl Guard {
-    fn enter(device: Device, met: Option<Vec<Edge>>) -> Self {
+    fn enter(device: Device, met: Option<Met>) -> Self {
         PAUSES.with_borrow_mut(|pauses| pauses.push(Pause { device, met }));
         DEPTH.set(DEPTH.get() + 1);
         Self
@@ -43,7 +50,8 @@ impl Guard {
 
     /// What was met.
     fn finish(self) -> Vec<Edge> {
-        PAUSES.with_borrow_mut(|pauses| pauses.last_mut().and_then(|pause| pause.met.take())).unwrap_or_default()
+        let met = PAUSES.with_borrow_mut(|pauses| pauses.last_mut().and_then(|pause| pause.met.take()));
+        met.unwrap_or_default().edges
     }
 }
 
@@ -72,7 +80,7 @@ pub(crate) fn meet(device: Device, inputs: &[Tensor]) {
         let Some(met) = &mut pause.met else { return };
         for input in inputs.iter().filter(|input| tracked(device, input)) {
             let (_, edge) = Autodiff::take_apart(device, input.clone());
-            met.extend(edge.filter(|edge| met.iter().all(|known| known.id() != edge.id())));
+            met.edges.extend(edge.filter(|edge| met.known.insert(edge.id())));
         }
     });
 }
@@ -103,7 +111,7 @@ pub(crate) fn checkpoint(
     if paused(device) {
         return first(inputs);
     }
-    let guard = Guard::enter(device, Some(Vec::new()));
+    let guard = Guard::enter(device, Some(Met::default()));
     let (outputs, streams) = noted(|| first(inputs));
     let mut results = Vec::new();
     for output in outputs? {
@@ -124,11 +132,8 @@ pub(crate) fn checkpoint(
             (Some(inner), edge)
         })
         .unzip();
-    for edge in met {
-        if edges.iter().flatten().all(|known| known.id() != edge.id()) {
-            edges.push(Some(edge));
-        }
-    }
+    let of_inputs: HashSet<NodeId> = edges.iter().flatten().map(Edge::id).collect();
+    edges.extend(met.into_iter().filter(|edge| !of_inputs.contains(&edge.id())).map(Some));
     if edges.iter().all(Option::is_none) {
         return Ok(results);
     }

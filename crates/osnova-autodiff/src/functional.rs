@@ -154,9 +154,8 @@ pub fn vjp(
 pub fn jacobian(function: impl FnOnce(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
     let pullback = Pullback::new(function, inputs)?;
     let value = &pullback.value;
-    let count = value.count();
-    let mut rows: Vec<Vec<Tensor>> = vec![Vec::with_capacity(count); inputs.len()];
-    for at in 0..count {
+    let mut rows: Vec<Vec<Tensor>> = vec![Vec::new(); inputs.len()];
+    for at in 0..value.count() {
         for (rows, gradient) in rows.iter_mut().zip(pullback.pull(&unit(value, at)?)?) {
             rows.push(gradient);
         }

@@ -2,7 +2,7 @@
 
 use crate::functional::Pullback;
 use crate::vjp;
-use osnova_tensor::random::{Distribution, fill_f64};
+use osnova_tensor::random::{Distribution, generate};
 use osnova_tensor::{DType, Error, Generator, Real, Result, Shape, Tensor};
 use std::fmt;
 
@@ -151,7 +151,7 @@ pub fn gradcheck(
     let check = Check::new(&function, inputs, settings)?;
     let random = Generator::new(settings.seed.wrapping_add(1));
     for number in 0..settings.directions {
-        let direction = check.point.iter().map(|values| normal(values.len(), &random)).collect::<Vec<_>>();
+        let direction = check.point.iter().map(|values| normal(values.len(), &random)).collect::<Result<Vec<_>>>()?;
         let pairs = check.gradient.iter().flatten().zip(direction.iter().flatten());
         let analytic = pairs.map(|(gradient, direction)| gradient * direction).sum();
         // The terms of the sum may cancel; what is left is no better than its largest term.
@@ -186,7 +186,7 @@ pub fn gradgradcheck(
 ) -> Result<(), GradcheckError> {
     let shape = *function(inputs)?.shape();
     let random = Generator::new(settings.seed.wrapping_add(2));
-    let weights = normal(shape.count(), &random);
+    let weights = normal(shape.count(), &random)?;
     let gradient = |inputs: &[Tensor]| {
         let weights = Tensor::from_slice(&weights, shape, inputs[0].device().innermost())?;
         let (_, gradients) = vjp(&function, inputs, &weights)?;
@@ -211,7 +211,7 @@ impl<'a, F: Fn(&[Tensor]) -> Result<Tensor>> Check<'a, F> {
         let pullback = Pullback::new(function, inputs)?;
         let value = pullback.value();
         let random = Generator::new(settings.seed);
-        let weights = normal(value.count(), &random);
+        let weights = normal(value.count(), &random)?;
         let cotangent = Tensor::from_slice(&weights, value.shape(), value.device())?.to_dtype(value.dtype())?;
         let gradient = pullback.pull(&cotangent)?.iter().map(values).collect::<Result<_>>()?;
         let scale = values(value)?.iter().fold(1.0, |largest: f64, value| largest.max(value.abs()));
@@ -256,15 +256,15 @@ impl<'a, F: Fn(&[Tensor]) -> Result<Tensor>> Check<'a, F> {
 }
 
 fn values(tensor: &Tensor) -> Result<Vec<f64>> {
-    Ok(tensor.to_host()?.to_f64())
+    tensor.to_host()?.try_to_f64()
 }
 
 /// Normally distributed numbers, made on the host so that no backend's own are needed.
-fn normal(count: usize, random: &Generator) -> Vec<f64> {
+fn normal(count: usize, random: &Generator) -> Result<Vec<f64>> {
     let distribution = Distribution::Normal { mean: Real::new(0.0), standard_deviation: Real::new(1.0) };
-    let mut values = vec![0.0; count];
-    fill_f64(distribution, random.take(distribution.blocks(count, DType::F64)), 0, &mut values);
-    values
+    random.try_take(distribution.blocks(count, DType::F64), |stream| {
+        generate(distribution, stream, count, DType::F64)?.try_to_f64()
+    })
 }
 
 fn unravel(mut at: usize, shape: &Shape) -> Vec<usize> {

@@ -180,7 +180,7 @@ pub fn jacobian_forward(function: impl Fn(&[Tensor]) -> Result<Tensor>, inputs: 
     let (value, _) = along(&vec![None; inputs.len()])?;
     let mut jacobians = Vec::with_capacity(inputs.len());
     for (number, input) in inputs.iter().enumerate() {
-        let mut columns = Vec::with_capacity(input.count());
+        let mut columns = Vec::new();
         for at in 0..input.count() {
             let unit = unit(input, at)?;
             let mut tangents = vec![None; inputs.len()];

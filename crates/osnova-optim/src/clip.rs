@@ -1,7 +1,6 @@
 //! Gradients between `backward` and `step`: adding them up, keeping them in bounds.
 
 use osnova_tensor::{DType, Error, Gradients, NodeId, Result, Tensor};
-use std::collections::HashMap;
 
 /// Which norm of all gradients together.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,9 +25,8 @@ pub enum Norm {
 /// # Errors
 /// Gradients of one parameter that differ in shape or dtype. The total is unchanged then.
 pub fn accumulate(total: &mut Gradients, more: Gradients) -> Result<()> {
-    let known: HashMap<NodeId, &Tensor> = total.iter().collect();
     let sum = |(id, gradient): (NodeId, &Tensor)| {
-        let Some(known) = known.get(&id) else { return Ok((id, gradient.clone())) };
+        let Some(known) = total.of(id) else { return Ok((id, gradient.clone())) };
         if known.shape() != gradient.shape() {
             return Err(Error::shape(
                 "accumulate",

@@ -29,6 +29,16 @@ impl Gradients {
         self.0.remove(&tensor.node_id()?)
     }
 
+    /// The gradient of the tensor with this identity.
+    pub fn of(&self, id: NodeId) -> Option<&Tensor> {
+        self.0.get(&id)
+    }
+
+    /// Takes the gradient of the tensor with this identity out, so that its last handle can be written in place.
+    pub fn take(&mut self, id: NodeId) -> Option<Tensor> {
+        self.0.remove(&id)
+    }
+
     /// Puts a gradient for a recorded tensor, replacing what was there.
     pub fn insert(&mut self, id: NodeId, gradient: Tensor) -> Option<Tensor> {
         self.0.insert(id, gradient)

@@ -29,8 +29,8 @@ impl Accumulated {
                 }
                 for (id, gradient) in gradients.iter() {
                     let weighted = (gradient * weight)?;
-                    let sum = match self.gradients.iter().find(|(other, _)| *other == id) {
-                        Some((_, sum)) => (sum + &weighted)?,
+                    let sum = match self.gradients.of(id) {
+                        Some(sum) => (sum + &weighted)?,
                         None => weighted,
                     };
                     self.gradients.insert(id, sum);
