@@ -136,6 +136,7 @@ impl DataError {
             io::ErrorKind::PermissionDenied => "Check the file's permissions",
             io::ErrorKind::UnexpectedEof => "The file is cut off; fetch it again",
             io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => "The file is damaged; fetch it again",
+            io::ErrorKind::OutOfMemory => "Free some memory",
             _ => "Check that the file can be read",
         };
         Self::Io { file: file.to_owned(), source, advice: advice.to_owned() }

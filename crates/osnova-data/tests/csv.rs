@@ -320,7 +320,36 @@ fn common_mistakes_are_explained() {
         "1 cells, but the first line has 2. The line looks like a comment",
     );
     advice(CsvReader::new(), "a\n1\n# half way\n3\n", "\"# half way\" is not a number. If the line is a comment");
+    advice(
+        CsvReader::new(),
+        "a;b\n1;2\n",
+        "\"1;2\" is not a number. Say what stands between the cells with `delimiter`",
+    );
+    advice(CsvReader::new().delimiter(b';'), "a;b\n1;2,5\n", "\"2,5\" is not a number. Write decimals with a point");
     advice(CsvReader::new(), "a,b\n1,2\nfoo\n", "1 cells, but the first line has 2. Check the delimiter");
+}
+
+#[test]
+fn a_first_row_is_not_lost_as_names() {
+    for (text, name) in [
+        ("5.1,3.5,setosa\n4.9,3.0,setosa\n", "5.1"),
+        ("-1,2\n3,4\n", "-1"),
+        ("1e5,x\n1,2\n", "1e5"),
+        ("0,0,5,13\n1,2,3,4\n", "0"),
+        ("\n 7.5 ,b\n1,2\n", "7.5"),
+    ] {
+        let error = message(CsvReader::new(), text);
+        assert!(
+            error.contains(&format!("looks like data, not like the names of columns: it holds \"{name}\"")),
+            "{error}"
+        );
+        // Whoever says that these are names, or that they are not, is believed.
+        assert!(read(CsvReader::new().has_header(true).ignore([Column::Last]), text).is_ok());
+        assert!(read(CsvReader::new().has_header(false).ignore([Column::Last]).categorical([0]), text).is_ok());
+    }
+    for names in ["0,1,2,3", "1990,1991,2000,2010", "a,1,1,x", "id,2001,nan,inf"] {
+        assert!(read(CsvReader::new(), format!("{names}\n1,2,3,4\n")).is_ok(), "{names}");
+    }
 }
 
 #[test]

@@ -68,17 +68,44 @@ impl<'a> Columns<'a> {
             first.ends.push(first.text.len());
             columns.width += 1;
         }
-        if options.has_header {
+        if options.has_header != Some(false) {
             for column in 0..columns.width() {
                 columns.text(columns.first.cell(column), row, column)?;
             }
+            columns.named = true;
         }
-        columns.named = options.has_header;
+        if options.has_header.is_none() {
+            columns.refuse_data_as_names(row)?;
+        }
         Ok(columns)
+    }
+
+    /// Fails if the first line looks like a row: its names would be data that nobody misses.
+    fn refuse_data_as_names(&self, row: u64) -> Result<()> {
+        let is_whole = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+        let is_number = |name: &str| name.parse::<f64>().is_ok_and(f64::is_finite);
+        let mut wholes = memory::room(NAME, "the columns", Some(self.width))?;
+        wholes.extend(self.names().filter(|name| is_whole(name)));
+        // Whole numbers alone can be names, such as years; but then they differ.
+        let all_whole = wholes.len() == self.width;
+        wholes.sort_unstable();
+        let repeated = wholes.windows(2).find(|pair| all_whole && pair[0] == pair[1]).map(|pair| pair[0]);
+        let Some(name) = self.names().find(|name| !is_whole(name) && is_number(name)).or(repeated) else {
+            return Ok(());
+        };
+        let problem =
+            format!("the first line looks like data, not like the names of columns: it holds {}", quoted(name));
+        let advice = "If it is data, use `has_header(false)`; if these are names, say so with `has_header(true)`";
+        Err(self.error(row, None, problem, advice))
     }
 
     pub(super) fn width(&self) -> usize {
         self.width
+    }
+
+    /// The names of the columns, in a table that has names.
+    fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        (0..self.width).map(|column| self.name(column).unwrap_or(""))
     }
 
     /// The name of a column, in a table that has names.
@@ -104,8 +131,7 @@ impl<'a> Columns<'a> {
             let problem = format!("column {shown} was asked for, but the table is read without a header");
             return Err(self.error(row, None, problem, "Use `has_header(true)`, or give the column's index"));
         }
-        let names = || (0..width).map(|column| self.name(column).unwrap_or(""));
-        let mut places = names().enumerate().filter(|(_, have)| have == name);
+        let mut places = self.names().enumerate().filter(|(_, have)| have == name);
         match (places.next(), places.next()) {
             (Some((index, _)), None) => Ok(index),
             (Some(_), Some(_)) => {
@@ -114,7 +140,7 @@ impl<'a> Columns<'a> {
             }
             (None, _) => {
                 let problem = format!("there is no column {shown}");
-                Err(self.error(row, None, problem, format!("The columns are {}", listed(names()))))
+                Err(self.error(row, None, problem, format!("The columns are {}", listed(self.names()))))
             }
         }
     }

@@ -88,7 +88,8 @@ pub enum MissingValues {
 /// ```
 #[derive(Clone, Debug)]
 pub struct CsvReader {
-    has_header: bool,
+    /// `None` is a header, unless it looks like data.
+    has_header: Option<bool>,
     delimiter: u8,
     class_target: Option<Column>,
     value_targets: Option<Vec<Column>>,
@@ -115,7 +116,7 @@ impl CsvReader {
     /// A reader of comma-separated tables with a header and no target, of at most 4 GiB and 2²⁰ columns.
     pub fn new() -> Self {
         Self {
-            has_header: true,
+            has_header: None,
             delimiter: b',',
             class_target: None,
             value_targets: None,
@@ -132,9 +133,10 @@ impl CsvReader {
         }
     }
 
-    /// Whether the first line names the columns.
+    /// Whether the first line names the columns. Without this it does, but a first line that looks like data (a name is
+    /// a fraction or negative, or all are whole numbers and some are the same) is an error, so that no row is lost.
     pub fn has_header(mut self, has_header: bool) -> Self {
-        self.has_header = has_header;
+        self.has_header = Some(has_header);
         self
     }
 

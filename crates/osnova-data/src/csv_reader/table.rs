@@ -51,7 +51,7 @@ impl<'a> Table<'a> {
             unusual: BTreeMap::new(),
         };
         table.fix_classes()?;
-        if !options.has_header {
+        if options.has_header == Some(false) {
             table.begin_row()?;
             // The first row is also data. It is taken out while its cells are, for it is part of the columns.
             let first = std::mem::take(&mut table.columns.first);
@@ -195,6 +195,10 @@ impl<'a> Table<'a> {
     fn no_number(&self, text: &str, row: u64, column: usize) -> DataError {
         let advice = if column == 0 && text.starts_with('#') {
             "If the line is a comment, remove it: comments are not part of CSV"
+        } else if self.columns.width() == 1 && text.contains([';', '\t', '|', ',']) {
+            "Say what stands between the cells with `delimiter`"
+        } else if text.replace(',', ".").parse::<f32>().is_ok() {
+            "Write decimals with a point"
         } else {
             "Declare the column with `categorical`, `ignore` it, or mend the cell"
         };
@@ -271,6 +275,9 @@ impl<'a> Table<'a> {
         };
         let data = data.with_source(source).with_categories(categories);
         let name = |&column: &usize| self.columns.name(column).unwrap_or("");
-        if self.options.has_header { data.with_feature_names(self.roles.features.iter().map(name)) } else { Ok(data) }
+        if self.options.has_header == Some(false) {
+            return Ok(data);
+        }
+        data.with_feature_names(self.roles.features.iter().map(name))
     }
 }
