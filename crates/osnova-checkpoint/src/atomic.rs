@@ -4,88 +4,11 @@
 //! POSIX makes atomic), and the directory is synced so that the rename itself lasts.
 
 use crate::hash::{self, Hasher};
-use crate::{CheckpointError, Result};
-use std::ffi::{OsStr, OsString};
+use crate::lock::Lock;
+use crate::{CheckpointError, Result, files, temporary};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// What every temporary name begins with.
-const PREFIX: &str = ".osnova-";
-/// A temporary that nobody has written to for so long belongs to a program that is gone.
-const ABANDONED: Duration = Duration::from_secs(60 * 60);
-
-/// A name that no other save uses, in this process or another: the process, when it began to save, and a count.
-fn unique_name(target: &OsStr) -> OsString {
-    static BEGAN: OnceLock<u128> = OnceLock::new();
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let began = BEGAN.get_or_init(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos()));
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let mut name = OsString::from(format!("{PREFIX}{}-{began}-{count}-", std::process::id()));
-    name.push(target);
-    name
-}
-
-/// A fresh temporary path beside `target`.
-pub(crate) fn temporary_beside(target: &Path) -> Result<PathBuf> {
-    let name = target.file_name().ok_or_else(|| {
-        CheckpointError::unsaveable(target, "the path names no file", "Give a path that ends in a file name")
-    })?;
-    Ok(parent(target).join(unique_name(name)))
-}
-
-/// Whether a directory entry is a temporary of ours, living or left behind.
-pub(crate) fn is_temporary(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
-}
-
-/// The directory of a path.
-pub(crate) fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
-/// Makes a directory's entries last through a power cut. Windows has no such call and needs none.
-pub(crate) fn sync_directory(directory: &Path) -> Result<()> {
-    if cfg!(unix) {
-        let file = File::open(directory).map_err(CheckpointError::io(directory, "open the directory"))?;
-        file.sync_all().map_err(CheckpointError::io(directory, "sync the directory"))?;
-    }
-    Ok(())
-}
-
-/// Removes temporaries in `directory` whose names end in `ending` and that a program that was killed left behind. Best effort.
-pub(crate) fn remove_abandoned(directory: &Path, ending: &OsStr) {
-    let Ok(entries) = fs::read_dir(directory) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        if is_temporary(&name)
-            && name.as_encoded_bytes().ends_with(ending.as_encoded_bytes())
-            && is_abandoned(&entry.path())
-        {
-            let path = entry.path();
-            let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-        }
-    }
-}
-
-fn is_abandoned(path: &Path) -> bool {
-    let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
-    let mut newest = modified(path);
-    if let Ok(entries) = fs::read_dir(path) {
-        newest =
-            entries.flatten().map(|entry| modified(&entry.path())).fold(newest, |newest, time| match (newest, time) {
-                (Ok(newest), Ok(time)) => Ok(newest.max(time)),
-                (Err(error), _) | (_, Err(error)) => Err(error),
-            });
-    }
-    newest.is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|age| age > ABANDONED))
-}
 
 /// A file under way: written under a temporary name and hashed as it goes. Dropped before [`publish`](Sealed::publish) it
 /// leaves nothing behind.
@@ -108,34 +31,55 @@ impl Drop for Temporary {
 }
 
 impl Draft {
+    /// A file that is to become `target`, with the owner and the permissions of the file that is there.
     pub(crate) fn new(target: &Path) -> Result<Self> {
-        let path = temporary_beside(target)?;
-        let file = create(&path, target)?;
-        Ok(Self { target: target.to_owned(), temporary: Temporary(Some(path)), file, hasher: Hasher::new() })
+        let path = temporary::beside(target)?;
+        let draft = Self::create(&path, target, Temporary(Some(path.clone())))?;
+        keep_permissions(&draft.file, target).map_err(CheckpointError::save(target, "keep the permissions"))?;
+        Ok(draft)
     }
 
-    /// A file under its final name, in a directory that is itself still temporary.
-    pub(crate) fn inside_temporary(target: &Path) -> Result<Self> {
-        let file = create(target, target)?;
-        Ok(Self { target: target.to_owned(), temporary: Temporary(None), file, hasher: Hasher::new() })
+    /// A file under its final name, in a directory that is itself still temporary. Errors name `shown`.
+    pub(crate) fn inside_temporary(path: &Path, shown: &Path) -> Result<Self> {
+        Self::create(path, shown, Temporary(None))
+    }
+
+    fn create(path: &Path, target: &Path, temporary: Temporary) -> Result<Self> {
+        let file = OpenOptions::new().write(true).create_new(true).open(path);
+        let file = file.map_err(CheckpointError::save(target, "create the file"))?;
+        Ok(Self { target: target.to_owned(), temporary, file, hasher: Hasher::new() })
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.hasher.update(bytes);
-        self.file.write_all(bytes).map_err(CheckpointError::io(&self.target, "write"))
+        self.file.write_all(bytes).map_err(CheckpointError::save(&self.target, "write"))
     }
 
     /// Brings the content to the disk.
     pub(crate) fn seal(self) -> Result<Sealed> {
-        self.file.sync_all().map_err(CheckpointError::io(&self.target, "sync"))?;
-        let bytes = self.file.metadata().map_err(CheckpointError::io(&self.target, "read the length of"))?.len();
+        self.file.sync_all().map_err(CheckpointError::save(&self.target, "sync"))?;
+        let bytes = self.file.metadata().map_err(CheckpointError::save(&self.target, "read the length of"))?.len();
         Ok(Sealed { target: self.target, temporary: self.temporary, hash: self.hasher.finish(), bytes })
     }
 }
 
-fn create(path: &Path, target: &Path) -> Result<File> {
-    let file = OpenOptions::new().write(true).create_new(true).open(path);
-    file.map_err(CheckpointError::io(target, "create the file (does its directory exist?)"))
+/// Gives a new file the permissions of the one it replaces, and its owner where the system allows it, before anything is
+/// in it.
+fn keep_permissions(file: &File, replaced: &Path) -> io::Result<()> {
+    let Ok(old) = fs::metadata(replaced) else { return Ok(()) };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, fchown};
+        let new = file.metadata()?;
+        if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
+            // Only a privileged program may.
+            let _ = fchown(file, Some(old.uid()), Some(old.gid()));
+        }
+        if new.permissions() == old.permissions() {
+            return Ok(());
+        }
+    }
+    file.set_permissions(old.permissions())
 }
 
 /// A file that is complete on the disk, still under its temporary name.
@@ -150,14 +94,11 @@ pub(crate) struct Sealed {
 impl Sealed {
     /// Gives the file its name, over whatever had it.
     pub(crate) fn publish(mut self) -> Result<()> {
-        if let Some(path) = self.temporary.0.take() {
-            let renamed = fs::rename(&path, &self.target).map_err(CheckpointError::io(&self.target, "rename"));
-            if renamed.is_err() {
-                let _ = fs::remove_file(path);
-            }
-            renamed?;
+        if let Some(path) = &self.temporary.0 {
+            fs::rename(path, &self.target).map_err(CheckpointError::save(&self.target, "rename"))?;
+            self.temporary.0 = None;
         }
-        sync_directory(parent(&self.target))
+        files::sync_directory(files::parent(&self.target))
     }
 
     /// Gives the file its name and puts its SHA-256 beside it.
@@ -173,7 +114,9 @@ impl Sealed {
     /// | the third | new | new |
     ///
     /// Where the old file has no hash beside it, the first step is left out: the old file stays loadable, unverified as it was.
+    /// Two savers of one file take turns, or the file would be the one's and the hash the other's.
     pub(crate) fn publish_with_hash(self) -> Result<()> {
+        let _turn = Lock::to_save(files::parent(&self.target))?;
         let (target, hash) = (self.target.clone(), self.hash.clone());
         let mut accepted = match fs::symlink_metadata(&target) {
             // The hash file of a file that is gone says nothing.
@@ -188,14 +131,21 @@ impl Sealed {
         if !accepted.is_empty() && !accepted.contains(&hash) {
             accepted.push(hash.clone());
             write_hash_file(&target, &accepted)?;
-        } else if accepted.is_empty() && hash::path(&target).exists() {
+        } else if accepted.is_empty() && fs::symlink_metadata(hash::path(&target)).is_ok() {
             // A stale or malformed hash file would condemn the new file.
-            remove(&hash::path(&target))?;
-            sync_directory(parent(&target))?;
+            let path = hash::path(&target);
+            fs::remove_file(&path).map_err(CheckpointError::save(&path, "remove"))?;
+            files::sync_directory(files::parent(&target))?;
         }
         self.publish()?;
         write_hash_file(&target, &[hash])
     }
+}
+
+/// Fails before anything is written if a file and its hash cannot be put at `target`.
+pub(crate) fn require_places(target: &Path) -> Result<()> {
+    files::require_place(target)?;
+    files::require_place(&hash::path(target))
 }
 
 /// Writes the hash file beside `target`, atomically.
@@ -204,10 +154,6 @@ pub(crate) fn write_hash_file(target: &Path, hashes: &[String]) -> Result<()> {
     let mut draft = Draft::new(&path)?;
     draft.write(hash::lines(target, hashes).as_bytes())?;
     draft.seal()?.publish()
-}
-
-fn remove(path: &Path) -> Result<()> {
-    fs::remove_file(path).map_err(CheckpointError::io(path, "remove"))
 }
 
 /// Writes a whole small file, atomically, with its hash beside it.
@@ -275,23 +221,20 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
     #[test]
-    fn abandoned_temporaries_go_and_living_ones_stay() {
+    fn permissions_are_kept() {
+        use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
-        let target = directory.path().join("model");
-        let (dead, living) = (temporary_beside(&target).unwrap(), temporary_beside(&target).unwrap());
-        let dead_directory = temporary_beside(&target).unwrap();
-        fs::create_dir(&dead_directory).unwrap();
-        let hour_ago = SystemTime::now() - ABANDONED - Duration::from_secs(1);
-        for path in [&dead, &living, &dead_directory.join("part")] {
-            fs::write(path, b"").unwrap();
+        let target = directory.path().join("a");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        write_file(&target, b"secret").unwrap();
+        for (file, hash_file) in [(0o600, 0o640), (0o444, 0o400), (0o664, 0o666)] {
+            fs::set_permissions(&target, fs::Permissions::from_mode(file)).unwrap();
+            fs::set_permissions(hash::path(&target), fs::Permissions::from_mode(hash_file)).unwrap();
+            write_file(&target, format!("{file:o}").as_bytes()).unwrap();
+            assert_eq!((mode(&target), mode(&hash::path(&target))), (file, hash_file));
+            assert_eq!(fs::read(&target).unwrap(), format!("{file:o}").as_bytes());
         }
-        for path in [&dead, &dead_directory.join("part"), &dead_directory] {
-            File::open(path).unwrap().set_modified(hour_ago).unwrap();
-        }
-        remove_abandoned(directory.path(), OsStr::new("another"));
-        assert!(dead.exists() && dead_directory.exists());
-        remove_abandoned(directory.path(), OsStr::new("model"));
-        assert!(!dead.exists() && !dead_directory.exists() && living.exists());
     }
 }

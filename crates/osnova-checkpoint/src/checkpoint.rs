@@ -1,12 +1,13 @@
 //! Checkpoints of a training run: everything it needs to go on with the same bits.
 
-use crate::atomic::{self, Draft};
+use crate::atomic::Draft;
+use crate::lock::Lock;
 use crate::metadata::{
     FORMAT, FileRecord, Files, METADATA_FILE, MODEL_FILE, Metadata, TRAINING_FILE, VERSION, parse_metadata,
     read_metadata,
 };
 use crate::tensors::{self, Stored, StoredMap, TensorFile, TensorMap};
-use crate::{CheckpointError, Result, hash, model};
+use crate::{CheckpointError, Result, files, hash, model, temporary, text};
 use osnova_nn::{Module, StateDict};
 use osnova_optim::{Optimizer, OptimizerState};
 use osnova_tensor::random::Stream;
@@ -14,9 +15,11 @@ use osnova_tensor::{Device, Tensor};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// A snapshot of a training run.
@@ -56,7 +59,8 @@ pub struct Checkpoint {
     /// Named `part/tensor`.
     training: StoredMap,
     random: Vec<(String, RandomState)>,
-    parts: BTreeMap<String, Value>,
+    /// As JSON, until someone asks for a part and says its type.
+    parts: BTreeMap<String, Box<RawValue>>,
     metrics: BTreeMap<String, f64>,
     metadata: Value,
 }
@@ -124,18 +128,36 @@ impl Checkpoint {
         self.random = model.random_state().into_iter().map(|(name, stream)| (name, stream.into())).collect();
     }
 
-    /// Gives parameters, buffers and random state to a model.
+    /// Fails where [`restore_model`](Self::restore_model) would because it is another model, and changes nothing.
     ///
     /// # Errors
-    /// [`CheckpointError::Mismatch`] with all differences if it is another model, [`CheckpointError::Part`] if it has other
-    /// random generators. The model is unchanged then.
-    pub fn restore_model(&self, model: &mut dyn Module) -> Result<()> {
+    /// [`CheckpointError::Mismatch`] with all differences, [`CheckpointError::Part`] if it has other random generators.
+    pub fn check_model(&self, model: &dyn Module) -> Result<()> {
         let state = model.state_dict();
         let saved = self.model.iter().map(|(name, tensor)| (name.as_str(), tensor.shape(), tensor.dtype()));
         let mismatch = tensors::mismatch(&state, saved);
         if !mismatch.is_empty() {
             return Err(CheckpointError::Mismatch { file: self.source.clone(), mismatch: Box::new(mismatch) });
         }
+        let own = model.random_state();
+        let names = |random: &mut dyn Iterator<Item = &String>| random.cloned().collect::<Vec<String>>();
+        let (own, saved) = (names(&mut own.iter().map(|one| &one.0)), names(&mut self.random.iter().map(|one| &one.0)));
+        if own == saved {
+            return Ok(());
+        }
+        let listed = |names: &[String]| text::names(names.iter().map(String::as_str));
+        let problem = format!("it has the random generators {}, the model has {}", listed(&saved), listed(&own));
+        Err(self.part(problem, "Build the model as it was, with the same dropout and noise layers"))
+    }
+
+    /// Gives parameters, buffers and random state to a model.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Mismatch`] with all differences if it is another model, [`CheckpointError::Part`] if it has other
+    /// random generators. The model is unchanged then.
+    pub fn restore_model(&self, model: &mut dyn Module) -> Result<()> {
+        self.check_model(model)?;
+        let state = model.state_dict();
         let mut values = StateDict::new();
         for (name, tensor) in &self.model {
             if let Some(device) = model::device_of(&state, name) {
@@ -199,6 +221,10 @@ impl Checkpoint {
     /// There is no such part, it is another kind of optimizer's, or of another model's. The optimizer is unchanged then.
     pub fn restore_optimizer(&self, part: &str, optimizer: &mut dyn Optimizer, model: &dyn Module) -> Result<()> {
         let OptimizerRecord { optimizer: name, learning_rate, steps } = self.get(part)?;
+        if !(learning_rate >= 0.0 && learning_rate.is_finite()) {
+            let problem = format!("the state {} has the learning rate {learning_rate}", text::name(part));
+            return Err(self.part(problem, "It is damaged: use another checkpoint"));
+        }
         let tensors = match model.device() {
             Some(device) => self.tensors(part, device.without_recording())?,
             None => TensorMap::new(),
@@ -206,7 +232,7 @@ impl Checkpoint {
         let state = OptimizerState { optimizer: name, learning_rate, steps, tensors: tensors.into_iter().collect() };
         optimizer.load_state_dict(model, &state).map_err(|error| {
             self.part(
-                format!("the state `{part}` does not fit the optimizer: {error}"),
+                format!("the state {} does not fit the optimizer: {error}", text::name(part)),
                 "Make the optimizer and the model as they were when the checkpoint was saved",
             )
         })
@@ -217,13 +243,14 @@ impl Checkpoint {
     /// # Errors
     /// The data does not come back from JSON: it holds NaN or an infinity, or keys that are no text.
     pub fn put<T: Serialize + DeserializeOwned>(&mut self, part: &str, data: &T) -> Result<()> {
-        let value = serde_json::to_value(data).map_err(|error| {
-            let problem = format!("part `{part}` cannot be written as JSON: {error}");
+        let name = || text::name(part);
+        let value = serde_json::value::to_raw_value(data).map_err(|error| {
+            let problem = format!("part {} cannot be written as JSON: {}", name(), text::sentence(error));
             CheckpointError::unsaveable(&self.source, problem, "Use texts as keys")
         })?;
         // An infinity, say the best loss so far, becomes `null` without a word. Better to fail now than at the resume.
-        T::deserialize(&value).map_err(|error| {
-            let problem = format!("part `{part}` would not come back from JSON: {error}");
+        serde_json::from_str::<T>(value.get()).map_err(|error| {
+            let problem = format!("part {} would not come back from JSON: {}", name(), text::sentence(error));
             CheckpointError::unsaveable(&self.source, problem, "NaN and infinities become null: use an `Option`")
         })?;
         self.parts.insert(part.to_owned(), value);
@@ -236,11 +263,12 @@ impl Checkpoint {
     /// There is none, or it is of another type.
     pub fn get<T: DeserializeOwned>(&self, part: &str) -> Result<T> {
         let value = self.parts.get(part).ok_or_else(|| {
-            let known: Vec<&str> = self.parts.keys().map(String::as_str).collect();
-            self.part(format!("it has no part `{part}`"), format!("It has {known:?}"))
+            let known = text::names(self.parts.keys().map(String::as_str));
+            self.part(format!("it has no part {}", text::name(part)), format!("It has {known}"))
         })?;
-        T::deserialize(value).map_err(|error| {
-            self.part(format!("part `{part}` is of another type: {error}"), "Load it as the type that was saved")
+        serde_json::from_str(value.get()).map_err(|error| {
+            let problem = format!("part {} is of another type: {}", text::name(part), text::sentence(error));
+            self.part(problem, "Load it as the type that was saved")
         })
     }
 
@@ -259,7 +287,7 @@ impl Checkpoint {
         tensors: impl IntoIterator<Item = (N, Tensor)>,
     ) -> Result<()> {
         if part.contains('/') {
-            let problem = format!("the name of part `{part}` contains `/`");
+            let problem = format!("the name of part {} contains `/`", text::name(part));
             return Err(CheckpointError::unsaveable(&self.source, problem, "Use another character"));
         }
         let tensors = tensors::unique(&self.source, tensors)?;
@@ -327,31 +355,28 @@ impl Checkpoint {
     /// [`CheckpointDirectory`]: crate::CheckpointDirectory
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        if fs::symlink_metadata(path).is_ok() {
-            let advice = "Choose another path, or let a `CheckpointDirectory` number the checkpoints";
-            return Err(CheckpointError::unsaveable(path, "something is there already", advice));
-        }
-        let temporary = atomic::temporary_beside(path)?;
-        fs::create_dir(&temporary)
-            .map_err(CheckpointError::io(path, "create the directory (does the one around it exist?)"))?;
-        let result = self.write_into(&temporary).and_then(|()| {
-            fs::rename(&temporary, path).map_err(CheckpointError::io(path, "rename"))?;
-            atomic::sync_directory(atomic::parent(path))
-        });
-        if result.is_err() {
-            let _ = fs::remove_dir_all(&temporary);
-        }
-        result
+        require_nothing(path)?;
+        let written = self.write(path, path)?;
+        let _turn = Lock::to_save(files::parent(path))?;
+        written.publish(path)
     }
 
-    fn write_into(&self, directory: &Path) -> Result<()> {
+    /// Writes a complete checkpoint under a temporary name beside `path`. Errors name `shown`.
+    pub(crate) fn write(&self, path: &Path, shown: &Path) -> Result<Written> {
+        let written = Written(temporary::beside(path)?);
+        fs::create_dir(&written.0).map_err(CheckpointError::save(shown, "create the directory"))?;
+        self.write_into(&written.0, shown)?;
+        Ok(written)
+    }
+
+    fn write_into(&self, directory: &Path, shown: &Path) -> Result<()> {
         let write = |name: &str, tensors: &StoredMap| -> Result<FileRecord> {
             let path = directory.join(name);
             let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-            let mut draft = Draft::inside_temporary(&path)?;
-            tensors::write(&mut draft, &path, tensors, &metadata)?;
+            let mut draft = Draft::inside_temporary(&path, shown)?;
+            tensors::write(&mut draft, shown, tensors, &metadata)?;
             let sealed = draft.seal()?;
-            write_hash(&path, &sealed.hash)?;
+            write_hash(&path, shown, &sealed.hash)?;
             Ok(FileRecord { bytes: sealed.bytes, sha256: sealed.hash.clone() })
         };
         let files = Files { model: write(MODEL_FILE, &self.model)?, training: write(TRAINING_FILE, &self.training)? };
@@ -366,20 +391,22 @@ impl Checkpoint {
             parts: self.parts.clone(),
             metadata: self.metadata.clone(),
         };
-        let path = directory.join(METADATA_FILE);
+        let unsaveable =
+            |problem, advice| CheckpointError::unsaveable(shown, format!("{METADATA_FILE} {problem}"), advice);
         let mut json = serde_json::to_vec_pretty(&metadata).map_err(|error| {
-            CheckpointError::unsaveable(&path, format!("it cannot be written as JSON: {error}"), "Use plain data")
+            unsaveable(format!("cannot be written as JSON: {}", text::sentence(error)), "Use plain data")
         })?;
         json.push(b'\n');
-        // Values nested deeper than the reader follows could be written, but never read.
-        if parse_metadata(&path, &json).is_err() {
-            let problem = "the metadata would not come back from JSON";
-            return Err(CheckpointError::unsaveable(&path, problem, "Nest it less deeply"));
+        // Values nested deeper than the reader follows, or more of them than it takes, could be written, but never read.
+        if let Err(CheckpointError::Metadata { problem, .. }) = parse_metadata(shown, &json) {
+            let advice = "Nest it less deeply, or keep less in it: tensors belong into `put_tensors`";
+            return Err(unsaveable(format!("would not come back: {problem}"), advice));
         }
-        let mut draft = Draft::inside_temporary(&path)?;
+        let path = directory.join(METADATA_FILE);
+        let mut draft = Draft::inside_temporary(&path, shown)?;
         draft.write(&json)?;
-        write_hash(&path, &draft.seal()?.hash)?;
-        atomic::sync_directory(directory)
+        write_hash(&path, shown, &draft.seal()?.hash)?;
+        files::sync_directory(directory)
     }
 
     /// Loads a checkpoint that [`save`](Self::save) wrote, and verifies every byte of it.
@@ -415,16 +442,51 @@ impl fmt::Debug for Checkpoint {
             .field("source", &self.source)
             .field("step", &self.step)
             .field("epoch", &self.epoch)
-            .field("model", &self.model.keys())
-            .field("training", &self.training.keys())
-            .field("parts", &self.parts)
-            .field("metrics", &self.metrics)
+            .field("model", &self.model.len())
+            .field("training", &self.training.len())
+            .field("parts", &self.parts.len())
+            .field("metrics", &self.metrics.len())
             .finish_non_exhaustive()
     }
 }
 
-fn write_hash(path: &Path, hash: &str) -> Result<()> {
-    let mut draft = Draft::inside_temporary(&hash::path(path))?;
+/// A checkpoint that is complete on the disk, still under its temporary name. Dropped, it is gone.
+pub(crate) struct Written(PathBuf);
+
+impl Written {
+    /// Gives it its name, which must be free.
+    pub(crate) fn publish(self, path: &Path) -> Result<()> {
+        // An empty directory would be replaced.
+        require_nothing(path)?;
+        fs::rename(&self.0, path).map_err(|error| match error.kind() {
+            io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+                occupied(path)
+            }
+            _ => CheckpointError::save(path, "rename")(error),
+        })?;
+        files::sync_directory(files::parent(path))
+    }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        // After `publish` there is nothing.
+        let _ = temporary::remove(&self.0);
+    }
+}
+
+fn require_nothing(path: &Path) -> Result<()> {
+    if fs::symlink_metadata(path).is_ok() { Err(occupied(path)) } else { Ok(()) }
+}
+
+#[cold]
+fn occupied(path: &Path) -> CheckpointError {
+    let advice = "Choose another path, or let a `CheckpointDirectory` number the checkpoints";
+    CheckpointError::unsaveable(path, "something is there already", advice)
+}
+
+fn write_hash(path: &Path, shown: &Path, hash: &str) -> Result<()> {
+    let mut draft = Draft::inside_temporary(&hash::path(path), shown)?;
     draft.write(hash::lines(path, &[hash.to_owned()]).as_bytes())?;
     draft.seal().map(|_| ())
 }

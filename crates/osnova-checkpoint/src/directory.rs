@@ -1,11 +1,12 @@
 //! A directory of numbered checkpoints.
 
 use crate::checkpoint::verify;
-use crate::metadata::read_metadata;
-use crate::{Checkpoint, CheckpointError, Result, atomic};
+use crate::lock::Lock;
+use crate::metadata::{FORMAT, METADATA_FILE, read_metadata};
+use crate::{Checkpoint, CheckpointError, Result, files, temporary};
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The checkpoints of one run: each save adds one, and old ones go.
@@ -31,7 +32,8 @@ use std::path::{Path, PathBuf};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// One program at a time should save into a directory; any number may read it meanwhile.
+/// A directory is for one run. Several may save into it at once without harm to any checkpoint, but their checkpoints are
+/// then mixed, and each may remove the others' old ones. Only what [`save`](Self::save) wrote is ever removed.
 #[derive(Clone, Debug)]
 pub struct CheckpointDirectory {
     path: PathBuf,
@@ -116,8 +118,8 @@ impl CheckpointDirectory {
     /// The system refuses.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_owned();
-        fs::create_dir_all(&path).map_err(CheckpointError::io(&path, "create the directory"))?;
-        atomic::sync_directory(atomic::parent(&path))?;
+        fs::create_dir_all(&path).map_err(CheckpointError::save(&path, "create the directory"))?;
+        files::sync_directory(files::parent(&path))?;
         Ok(Self { path, keep_last: None, best: None })
     }
 
@@ -146,18 +148,21 @@ impl CheckpointDirectory {
         &self.path
     }
 
-    /// Saves a checkpoint under the next number, then removes those that are not to be kept.
+    /// Saves a checkpoint under the next number, then removes those that are not to be kept. Programs that save at once
+    /// take turns, and each gets a number of its own.
     ///
     /// # Errors
     /// Those of [`Checkpoint::save`]. A checkpoint that cannot be removed is no error: the next save tries again.
     pub fn save(&self, checkpoint: &Checkpoint) -> Result<CheckpointEntry> {
+        let step = checkpoint.step();
+        let written = checkpoint.write(&self.path.join("checkpoint"), &self.path)?;
+        let _turn = Lock::to_save(&self.path)?;
         let last = self.latest()?.map(|entry| entry.number);
         let number = last.map_or(Some(0), |last| last.checked_add(1)).ok_or_else(|| {
             CheckpointError::unsaveable(&self.path, "the numbers are used up", "Start another directory")
         })?;
-        let step = checkpoint.step();
-        let path = self.path.join(format!("{number:06}-step-{step}"));
-        checkpoint.save(&path)?;
+        let path = self.path.join(name(number, step));
+        written.publish(&path)?;
         let entry = CheckpointEntry { number, step, path };
         self.remove_old(&entry);
         Ok(entry)
@@ -263,7 +268,7 @@ impl CheckpointDirectory {
 
     /// Removes what is not to be kept, and what killed programs left behind. Best effort.
     fn remove_old(&self, newest: &CheckpointEntry) {
-        atomic::remove_abandoned(&self.path, OsStr::new(""));
+        temporary::remove_abandoned(&self.path, None);
         let (Some(count), Ok(entries)) = (self.keep_last, self.entries()) else { return };
         let old = &entries[..entries.len().saturating_sub(count)];
         if old.is_empty() {
@@ -282,22 +287,41 @@ impl CheckpointDirectory {
     }
 }
 
-/// Takes a checkpoint out of sight at once, then removes it piece by piece.
+/// Takes a checkpoint out of sight at once, then removes it piece by piece. What is not all ours is left as it is: a
+/// directory that only has such a name, or one in which someone has put a file of his own.
 fn remove(path: &Path) -> Result<()> {
-    let temporary = atomic::temporary_beside(path)?;
-    let io = |error: io::Error| CheckpointError::io(path, "remove")(error);
-    fs::rename(path, &temporary).map_err(io)?;
-    fs::remove_dir_all(&temporary).map_err(io)
+    if !is_ours(path) {
+        return Ok(());
+    }
+    let temporary = temporary::beside(path)?;
+    fs::rename(path, &temporary).map_err(CheckpointError::save(path, "remove"))?;
+    temporary::remove(&temporary).map_err(CheckpointError::save(path, "remove"))
 }
 
-/// The number and step in a checkpoint's name.
-fn parse(name: &OsStr) -> Option<(u64, u64)> {
-    let (number, step) = name.to_str()?.split_once("-step-")?;
-    let digits = |text: &str| {
-        let whole = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        whole.then(|| text.parse().ok()).flatten()
+/// Whether a directory holds a checkpoint, damaged or not, and nothing else.
+fn is_ours(path: &Path) -> bool {
+    let signed = || -> Result<bool> {
+        let (file, _) = files::open(&path.join(METADATA_FILE))?;
+        let mut begin = Vec::new();
+        file.take(256).read_to_end(&mut begin).map_err(CheckpointError::io(path, "read"))?;
+        Ok(begin.windows(FORMAT.len()).any(|window| window == FORMAT.as_bytes()))
     };
-    Some((digits(number)?, digits(step)?))
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+        && temporary::holds_only_a_checkpoint(path)
+        && signed().unwrap_or(false)
+}
+
+/// A checkpoint's name.
+fn name(number: u64, step: u64) -> String {
+    format!("{number:06}-step-{step}")
+}
+
+/// The number and step in a checkpoint's name, if it is one that [`name`] gives.
+fn parse(text: &OsStr) -> Option<(u64, u64)> {
+    let text = text.to_str()?;
+    let (number, step) = text.split_once("-step-")?;
+    let (number, step) = (number.parse().ok()?, step.parse().ok()?);
+    (name(number, step) == text).then_some((number, step))
 }
 
 #[cfg(test)]

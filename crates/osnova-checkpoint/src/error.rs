@@ -1,5 +1,6 @@
 //! What can go wrong with checkpoints, by cause. Every message names the file, the place in it, and what would mend it.
 
+use crate::text;
 use osnova_nn::StateDictMismatch;
 use osnova_tensor::DType;
 use std::io;
@@ -9,11 +10,11 @@ use std::path::{Path, PathBuf};
 pub type Result<T, E = CheckpointError> = std::result::Result<T, E>;
 
 /// An error in saving or loading tensors, models and checkpoints.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
     /// The system refused to read or write.
-    #[error("{}: cannot {action}: {source}", file.display())]
+    #[error("{}{}: cannot {action}: {source}. {}{}", Saving(left), text::path(file), advice(source, left.is_some()), Left(left))]
     Io {
         /// The file or directory.
         file: PathBuf,
@@ -21,9 +22,11 @@ pub enum CheckpointError {
         action: &'static str,
         /// What the system said.
         source: io::Error,
+        /// What is there now, if something was to be saved.
+        left: Option<&'static str>,
     },
     /// There is nothing to load.
-    #[error("{}: {problem}. {advice}", file.display())]
+    #[error("{}: {problem}. {advice}", text::path(file))]
     Missing {
         /// The file or directory.
         file: PathBuf,
@@ -35,7 +38,8 @@ pub enum CheckpointError {
     /// A safetensors file ends before everything its header promises.
     #[error(
         "{}: the file ends at byte {found}, but {what} reaches to byte {needed}. \
-         It was cut short: copy or download it again, or use an older checkpoint", file.display()
+         It was cut short: copy or download it again, or use an older checkpoint",
+        text::path(file)
     )]
     Truncated {
         /// The file.
@@ -48,7 +52,7 @@ pub enum CheckpointError {
         found: u64,
     },
     /// A safetensors file breaks the format.
-    #[error("{}, byte {offset}{}: {problem}. {advice}", file.display(), InTensor(tensor))]
+    #[error("{}, byte {offset}{}: {problem}. {advice}", text::path(file), InTensor(tensor))]
     Format {
         /// The file.
         file: PathBuf,
@@ -63,8 +67,11 @@ pub enum CheckpointError {
     },
     /// A safetensors file holds a dtype that Osnova does not have.
     #[error(
-        "{}: tensor `{tensor}` has dtype {dtype}, which Osnova does not have. \
-         Convert it where the file was made, for example with `tensor.to(torch.float32)`", file.display()
+        "{}: tensor {} has dtype {}, which Osnova does not have. \
+         Convert it where the file was made, for example with `tensor.to(torch.float32)`",
+        text::path(file),
+        text::name(tensor),
+        text::name(dtype)
     )]
     DType {
         /// The file.
@@ -77,7 +84,10 @@ pub enum CheckpointError {
     /// A file's content is not what its SHA-256 says: it is damaged.
     #[error(
         "{} is damaged: its SHA-256 is {found}, but {} says {expected}. \
-         Use another checkpoint or copy the file again{}", file.display(), source_of_hash.display(), Detail(detail)
+         Use another checkpoint or copy the file again{}",
+        text::path(file),
+        text::path(source_of_hash),
+        Detail(detail)
     )]
     Damaged {
         /// The damaged file.
@@ -94,7 +104,7 @@ pub enum CheckpointError {
     /// A hash file is malformed.
     #[error(
         "{}: {problem}. Make it anew with `sha256sum` if you trust the file beside it, or remove it to load unverified",
-        file.display()
+        text::path(file)
     )]
     HashFile {
         /// The hash file.
@@ -103,7 +113,7 @@ pub enum CheckpointError {
         problem: String,
     },
     /// A checkpoint's `checkpoint.json` is malformed.
-    #[error("{}: {problem}. Use another checkpoint", file.display())]
+    #[error("{}: {problem}. Use another checkpoint", text::path(file))]
     Metadata {
         /// The file.
         file: PathBuf,
@@ -111,7 +121,10 @@ pub enum CheckpointError {
         problem: String,
     },
     /// A checkpoint was written by a later version of Osnova.
-    #[error("{}: the checkpoint has format version {found}, this program reads up to {supported}. Update Osnova", file.display())]
+    #[error(
+        "{}: the checkpoint has format version {found}, this program reads up to {supported}. Update Osnova",
+        text::path(file)
+    )]
     Version {
         /// The file.
         file: PathBuf,
@@ -121,7 +134,10 @@ pub enum CheckpointError {
         supported: u32,
     },
     /// The checkpoint belongs to another model. The model is unchanged.
-    #[error("{}: {mismatch}. Build the model with the same layers and sizes as the one that was saved", file.display())]
+    #[error(
+        "{}: {mismatch}. Build the model with the same layers and sizes as the one that was saved",
+        text::path(file)
+    )]
     Mismatch {
         /// The file or checkpoint.
         file: PathBuf,
@@ -129,7 +145,7 @@ pub enum CheckpointError {
         mismatch: Box<StateDictMismatch>,
     },
     /// The checkpoint lacks a part that was asked for, or the part cannot be used by what it is given to.
-    #[error("{}: {problem}. {advice}", file.display())]
+    #[error("{}: {problem}. {advice}", text::path(file))]
     Part {
         /// The checkpoint.
         file: PathBuf,
@@ -139,7 +155,7 @@ pub enum CheckpointError {
         advice: String,
     },
     /// What is to be saved cannot be saved: a reserved or repeated name, a value JSON cannot hold.
-    #[error("cannot save to {}: {problem}. {advice}", file.display())]
+    #[error("cannot save to {}: {problem}. {advice}", text::path(file))]
     Unsaveable {
         /// The file that was to be written.
         file: PathBuf,
@@ -149,7 +165,7 @@ pub enum CheckpointError {
         advice: &'static str,
     },
     /// A tensor could not be moved from or to its device.
-    #[error("{}: tensor `{tensor}`: {source}", file.display())]
+    #[error("{}: tensor {}: {source}", text::path(file), text::name(tensor))]
     Tensor {
         /// The file.
         file: PathBuf,
@@ -159,7 +175,7 @@ pub enum CheckpointError {
         source: Box<osnova_tensor::Error>,
     },
     /// The tensor asked for is not in the file.
-    #[error("there is no tensor `{name}` in the file; it holds {}", Names(known))]
+    #[error("there is no tensor {} in the file; it holds {}", text::name(name), text::names(known.iter().map(String::as_str)))]
     NoTensor {
         /// The name asked for.
         name: String,
@@ -171,7 +187,21 @@ pub enum CheckpointError {
 impl CheckpointError {
     pub(crate) fn io(file: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
         let file = file.to_owned();
-        move |source| Self::Io { file, action, source }
+        move |source| Self::Io { file, action, source, left: None }
+    }
+
+    /// Nothing has been changed where `file` was to be saved.
+    pub(crate) fn save(file: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        Self::save_leaving(file, action, "What was there before is untouched")
+    }
+
+    pub(crate) fn save_leaving(
+        file: &Path,
+        action: &'static str,
+        left: &'static str,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let file = file.to_owned();
+        move |source| Self::Io { file, action, source, left: Some(left) }
     }
 
     pub(crate) fn format(
@@ -200,11 +230,35 @@ impl CheckpointError {
     }
 }
 
+/// As [`Display`](std::fmt::Display): the fields may hold whatever a file does, and a program that ends by an error prints
+/// it so.
+impl std::fmt::Debug for CheckpointError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "CheckpointError({self})")
+    }
+}
+
+struct Saving<'a>(&'a Option<&'static str>);
+
+impl std::fmt::Display for Saving<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "cannot save to " } else { "" })
+    }
+}
+
+struct Left<'a>(&'a Option<&'static str>);
+
+impl std::fmt::Display for Left<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.map_or(Ok(()), |left| write!(f, ". {left}"))
+    }
+}
+
 struct InTensor<'a>(&'a Option<String>);
 
 impl std::fmt::Display for InTensor<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.as_ref().map_or(Ok(()), |name| write!(f, ", tensor `{name}`"))
+        self.0.as_ref().map_or(Ok(()), |name| write!(f, ", tensor {}", text::name(name)))
     }
 }
 
@@ -216,21 +270,22 @@ impl std::fmt::Display for Detail<'_> {
     }
 }
 
-struct Names<'a>(&'a [String]);
-
-impl std::fmt::Display for Names<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const SHOWN: usize = 20;
-        if self.0.is_empty() {
-            return f.write_str("none");
+/// What to do about an error of the system.
+fn advice(error: &io::Error, saving: bool) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "Check the path: its directory must be there",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem if saving => {
+            "Choose a place where you may write, or mend its permissions"
         }
-        for (index, name) in self.0.iter().take(SHOWN).enumerate() {
-            write!(f, "{}`{name}`", if index > 0 { ", " } else { "" })?;
+        io::ErrorKind::PermissionDenied => "Mend its permissions",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => "Free some space",
+        io::ErrorKind::InvalidFilename => "Give a shorter name",
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "A file stands where a directory should be: choose another place"
         }
-        match self.0.len().checked_sub(SHOWN) {
-            Some(more) if more > 0 => write!(f, " and {more} more"),
-            _ => Ok(()),
-        }
+        io::ErrorKind::OutOfMemory => "Free some memory",
+        io::ErrorKind::WouldBlock => "Wait for it to end, or choose another directory",
+        _ => "Check the disk and its connection",
     }
 }
 

@@ -1,9 +1,8 @@
 //! SHA-256 of files, and the hash files beside them in the format of `sha256sum`.
 
-use crate::{CheckpointError, Result};
+use crate::{CheckpointError, Result, files};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -52,7 +51,7 @@ pub(crate) fn of_reader(mut reader: impl Read) -> io::Result<String> {
 }
 
 pub(crate) fn of_file(path: &Path) -> Result<String> {
-    let file = File::open(path).map_err(CheckpointError::io(path, "open"))?;
+    let (file, _) = files::open(path)?;
     of_reader(file).map_err(CheckpointError::io(path, "read"))
 }
 
@@ -76,18 +75,14 @@ pub(crate) fn lines(file: &Path, hashes: &[String]) -> String {
 /// a file and its hash can be renamed together.
 pub(crate) fn accepted(file: &Path) -> Result<Option<Vec<String>>> {
     let path = path(file);
-    let opened = match File::open(&path) {
-        Ok(opened) => opened,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(CheckpointError::io(&path, "open")(error)),
-    };
+    let Some((opened, _)) = files::open_if_there(&path)? else { return Ok(None) };
     let wrong = |problem: String| Err(CheckpointError::HashFile { file: path.clone(), problem });
     let mut bytes = Vec::new();
     opened.take(MAX_HASH_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(CheckpointError::io(&path, "read"))?;
     if bytes.len() as u64 > MAX_HASH_FILE_BYTES {
         return wrong(format!("it is longer than {MAX_HASH_FILE_BYTES} bytes, which no hash file is"));
     }
-    let mut hashes = Vec::new();
+    let mut hashes: Vec<String> = Vec::new();
     for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
@@ -106,6 +101,16 @@ pub(crate) fn accepted(file: &Path) -> Result<Option<Vec<String>>> {
         return wrong("it holds no hash".to_owned());
     }
     Ok(Some(hashes))
+}
+
+/// Hashes in words: one, or two after an interrupted save; of the many that a stranger wrote the first ones.
+pub(crate) fn either(hashes: &[String]) -> String {
+    const SHOWN: usize = 2;
+    let mut text = hashes[..hashes.len().min(SHOWN)].join(" or ");
+    if hashes.len() > SHOWN {
+        let _ = write!(text, " or one of {} more", hashes.len() - SHOWN);
+    }
+    text
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@
 //! fields it does not know, and its errors name no place. Here every rule of the format is checked first, with the
 //! file, byte and tensor in the error; what passes must also satisfy the crate, whose judgement on offsets is final.
 
+use crate::bounded::{self, MOST_ENTRIES};
 use crate::error::DTYPE_NAMES;
-use crate::{CheckpointError, Result};
-use osnova_tensor::{DType, Shape};
+use crate::{CheckpointError, Result, text};
+use osnova_tensor::{DType, MAX_RANK, Shape};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::de::value::{Error as PlainError, StrDeserializer};
-use serde::de::{Error as _, IntoDeserializer, MapAccess, Visitor};
+use serde::de::{Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +20,8 @@ use std::path::Path;
 pub(crate) const LENGTH_BYTES: u64 = 8;
 /// The longest header that is read, as in the reference implementation.
 pub(crate) const MAX_HEADER_BYTES: u64 = 100_000_000;
+/// More tensors than this has no file: each takes many times the memory of its few bytes of header.
+const MOST_TENSORS: usize = 1 << 17;
 /// The key of the text entries.
 pub(crate) const METADATA_KEY: &str = "__metadata__";
 
@@ -76,7 +79,13 @@ pub(crate) fn parse(file: &Path, json: &[u8], data_length: u64) -> Result<Header
     }
     let raw: RawHeader = serde_json::from_str(text).map_err(|error| {
         let offset = LENGTH_BYTES + byte_of(text, error.line(), error.column());
-        CheckpointError::format(file, offset, None, format!("the header is wrong: {error}"), FROM_OTHER)
+        CheckpointError::format(
+            file,
+            offset,
+            None,
+            format!("the header is wrong: {}", text::sentence(error)),
+            FROM_OTHER,
+        )
     })?;
     let data_start = LENGTH_BYTES + json.len() as u64;
     let mut places =
@@ -103,7 +112,8 @@ fn check_cover(file: &Path, places: &[Place], data_start: u64, data_length: u64)
         };
         if place.start < reached {
             let other = previous.map_or("", |place| &place.name);
-            return wrong(format!("its data overlaps that of `{other}`, which ends at offset {reached}"));
+            let other = text::name(other);
+            return wrong(format!("its data overlaps that of {other}, which ends at offset {reached}"));
         }
         if place.start > reached {
             return wrong(format!("{} bytes before its data belong to no tensor", place.start - reached));
@@ -111,7 +121,7 @@ fn check_cover(file: &Path, places: &[Place], data_start: u64, data_length: u64)
         if place.end > data_length {
             return Err(CheckpointError::Truncated {
                 file: file.to_owned(),
-                what: format!("tensor `{}`", place.name),
+                what: format!("tensor {}", text::name(&place.name)),
                 needed: data_start.saturating_add(place.end),
                 found: data_start + data_length,
             });
@@ -126,12 +136,18 @@ fn check_cover(file: &Path, places: &[Place], data_start: u64, data_length: u64)
     Ok(())
 }
 
-/// The reference implementation's own check of the same places.
+/// The reference implementation's own check of the same places, some at a time lest a million names be copied at once.
 fn second_opinion(file: &Path, places: &[Place]) -> Result<()> {
-    let infos = places.iter().map(|place| (place.name.clone(), info(place))).collect();
-    Metadata::new(None, infos).map(|_| ()).map_err(|error| {
-        CheckpointError::format(file, LENGTH_BYTES, None, format!("the header is wrong: {error}"), FROM_OTHER)
-    })
+    for some in places.chunks(4096) {
+        let start = some[0].start;
+        let moved = |place: &Place| Place { start: place.start - start, end: place.end - start, ..place.clone() };
+        let infos = some.iter().map(|place| (place.name.clone(), info(&moved(place)))).collect();
+        Metadata::new(None, infos).map_err(|error| {
+            let problem = format!("the header is wrong: {}", text::sentence(error));
+            CheckpointError::format(file, LENGTH_BYTES, None, problem, FROM_OTHER)
+        })?;
+    }
+    Ok(())
 }
 
 fn info(place: &Place) -> TensorInfo {
@@ -165,6 +181,13 @@ pub(crate) fn lay_out<'a>(
     metadata: &BTreeMap<String, String>,
 ) -> Result<(Vec<u8>, Vec<Place>)> {
     let mut tensors: Vec<_> = tensors.collect();
+    if tensors.len() > MOST_TENSORS || metadata.len() > MOST_ENTRIES {
+        let (count, entries) = (tensors.len(), metadata.len());
+        let problem = format!(
+            "there are {count} tensors and {entries} entries of metadata, at most {MOST_TENSORS} and {MOST_ENTRIES} are read"
+        );
+        return Err(CheckpointError::unsaveable(file, problem, "Save them in several files"));
+    }
     tensors.sort_by(|left, right| (dtype_of(right.2), left.0).cmp(&(dtype_of(left.2), right.0)));
     let mut start = 0_u64;
     let mut places = Vec::with_capacity(tensors.len());
@@ -222,40 +245,85 @@ struct RawHeader {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawTensor {
-    dtype: String,
-    shape: Vec<u64>,
+    dtype: RawDType,
+    shape: Sizes,
     data_offsets: (u64, u64),
+}
+
+/// A dtype, or a name that is none of Osnova's.
+enum RawDType {
+    Known(DType),
+    Other(Box<str>),
+}
+
+impl<'de> Deserialize<'de> for RawDType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let known = DTYPE_NAMES.iter().find(|(known, _)| *known == name);
+        Ok(known.map_or_else(|| Self::Other(name.into()), |(_, dtype)| Self::Known(*dtype)))
+    }
+}
+
+/// A tensor's sizes: no more than it may have, however many a file gives.
+#[derive(Default)]
+struct Sizes {
+    sizes: [u64; MAX_RANK],
+    count: usize,
+}
+
+impl<'de> Deserialize<'de> for Sizes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SizesVisitor;
+
+        impl<'de> Visitor<'de> for SizesVisitor {
+            type Value = Sizes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of sizes")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Sizes, A::Error> {
+                let mut shape = Sizes::default();
+                while let Some(size) = list.next_element()? {
+                    let place = shape.sizes.get_mut(shape.count);
+                    *place.ok_or_else(|| A::Error::custom(format!("a tensor has at most {MAX_RANK} dimensions")))? =
+                        size;
+                    shape.count += 1;
+                }
+                Ok(shape)
+            }
+        }
+        deserializer.deserialize_seq(SizesVisitor)
+    }
 }
 
 impl RawTensor {
     /// Everything that can be said of one tensor without the others.
     fn check(self, file: &Path, name: String, data_start: u64) -> Result<Place> {
         let (start, end) = self.data_offsets;
-        let dtype = match DTYPE_NAMES.iter().find(|(known, _)| *known == self.dtype) {
-            Some((_, dtype)) => *dtype,
-            None => {
-                let plain: StrDeserializer<'_, PlainError> = self.dtype.as_str().into_deserializer();
+        let offset = data_start.saturating_add(start);
+        let wrong = |problem: String| Err(CheckpointError::format(file, offset, Some(&name), problem, FROM_OTHER));
+        let dtype = match self.dtype {
+            RawDType::Known(dtype) => dtype,
+            RawDType::Other(dtype) => {
+                let plain: StrDeserializer<'_, PlainError> = (*dtype).into_deserializer();
                 if Dtype::deserialize(plain).is_ok() {
-                    return Err(CheckpointError::DType { file: file.to_owned(), tensor: name, dtype: self.dtype });
+                    return Err(CheckpointError::DType { file: file.to_owned(), tensor: name, dtype: dtype.into() });
                 }
-                let problem = format!("`{}` is no dtype of the format", self.dtype);
-                return Err(CheckpointError::format(file, LENGTH_BYTES, Some(&name), problem, FROM_OTHER));
+                return wrong(format!("{} is no dtype of the format", text::name(&dtype)));
             }
         };
-        let offset = data_start.saturating_add(start);
-        let bytes = self.shape.iter().try_fold(dtype.size() as u64, |bytes, &size| bytes.checked_mul(size));
-        let dims: Option<Vec<usize>> = self.shape.iter().map(|&size| usize::try_from(size).ok()).collect();
+        let sizes = &self.shape.sizes[..self.shape.count];
+        let bytes = sizes.iter().try_fold(dtype.size() as u64, |bytes, &size| bytes.checked_mul(size));
+        let dims: Option<Vec<usize>> = sizes.iter().map(|&size| usize::try_from(size).ok()).collect();
         let (Some(bytes), Some(dims)) = (bytes, dims) else {
-            let problem = format!("the product of its shape {:?} overflows", self.shape);
-            return Err(CheckpointError::format(file, offset, Some(&name), problem, FROM_OTHER));
+            return wrong(format!("the product of its shape {sizes:?} overflows"));
         };
         if end < start {
-            let problem = format!("its data ends at offset {end}, before it begins at {start}");
-            return Err(CheckpointError::format(file, offset, Some(&name), problem, FROM_OTHER));
+            return wrong(format!("its data ends at offset {end}, before it begins at {start}"));
         }
         if end - start != bytes {
-            let problem = format!("its shape {dims:?} of {dtype} takes {bytes} bytes, its data has {}", end - start);
-            return Err(CheckpointError::format(file, offset, Some(&name), problem, FROM_OTHER));
+            return wrong(format!("its shape {dims:?} of {dtype} takes {bytes} bytes, its data has {}", end - start));
         }
         let shape = Shape::new(&dims).map_err(CheckpointError::tensor(file, &name))?;
         Ok(Place { name, dtype, shape, start, end })
@@ -286,46 +354,24 @@ impl<'de> Visitor<'de> for RawHeaderVisitor {
                     return Err(A::Error::custom(format!("`{METADATA_KEY}` appears twice")));
                 }
                 has_metadata = true;
-                header.metadata = map.next_value::<Once>()?.0;
+                header.metadata = map.next_value::<TextEntries>()?.0;
                 continue;
             }
-            let tensor = map.next_value()?;
             if header.tensors.contains_key(&name) {
-                return Err(A::Error::custom(format!("two tensors are named `{name}`")));
+                return Err(A::Error::custom(format!("two tensors are named {}", text::name(&name))));
             }
+            if header.tensors.len() == MOST_TENSORS {
+                return Err(A::Error::custom(format!("there are more than {MOST_TENSORS} tensors")));
+            }
+            let tensor = map.next_value()?;
             header.tensors.insert(name, tensor);
         }
         Ok(header)
     }
 }
 
-/// Text entries, each key once.
-struct Once(BTreeMap<String, String>);
-
-impl<'de> Deserialize<'de> for Once {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OnceVisitor;
-        impl<'de> Visitor<'de> for OnceVisitor {
-            type Value = Once;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of text entries")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Once, A::Error> {
-                let mut entries = BTreeMap::new();
-                while let Some((key, value)) = map.next_entry::<String, String>()? {
-                    if entries.contains_key(&key) {
-                        return Err(A::Error::custom(format!("the metadata key `{key}` appears twice")));
-                    }
-                    entries.insert(key, value);
-                }
-                Ok(Once(entries))
-            }
-        }
-        deserializer.deserialize_map(OnceVisitor)
-    }
-}
+#[derive(Deserialize)]
+struct TextEntries(#[serde(deserialize_with = "bounded::object")] BTreeMap<String, String>);
 
 /// The byte in `text` of a line and column, both counted from 1.
 fn byte_of(text: &str, line: usize, column: usize) -> u64 {

@@ -48,19 +48,24 @@
 //! and copies nothing; training may go on while it is saved.
 //!
 //! **Limits.** Optimizer settings that are code, such as betas and groups, are not in a checkpoint: build the optimizer as
-//! it was. One program at a time saves into a directory. JSON has no NaN and no infinity:
+//! it was. A directory of checkpoints is for one run. JSON has no NaN and no infinity:
 //! [`put`](Checkpoint::put) refuses them, [metrics](Checkpoint::set_metric) may have them.
 #![forbid(unsafe_code)]
 
 mod atomic;
+mod bounded;
 mod checkpoint;
 mod directory;
 mod error;
+mod files;
 mod hash;
 mod header;
+mod lock;
 mod metadata;
 mod model;
+mod temporary;
 mod tensors;
+mod text;
 
 pub use checkpoint::{Checkpoint, RandomState};
 pub use directory::{CheckpointDirectory, CheckpointEntry, Goal};

@@ -3,12 +3,12 @@
 use crate::atomic::{self, Draft};
 use crate::hash::{self, Hasher};
 use crate::header::{self, Header, LENGTH_BYTES};
-use crate::{CheckpointError, Result};
+use crate::lock::Lock;
+use crate::{CheckpointError, Result, files, temporary, text};
 use osnova_nn::{StateDict, StateDictMismatch};
 use osnova_tensor::{DType, Device, HostData, Shape, Tensor, bf16, f16};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::path::Path;
 
@@ -51,21 +51,21 @@ pub struct TensorFile {
 /// ```
 ///
 /// The order of the tensors does not matter: the same tensors and metadata give the same bytes. A crash at any moment
-/// leaves the old file or the new one.
+/// leaves the old file or the new one; of two programs that save at once the later one's file is left. A file that is
+/// replaced leaves its permissions to the new one, and a link is followed: the file it leads to is replaced.
 ///
 /// # Errors
-/// Two tensors of one name, the name `__metadata__`, whatever the system or the tensors' device reports. The old file is
-/// then still there, untouched.
+/// Two tensors of one name, the name `__metadata__`, something at `path` or beside it that is no plain file, whatever the
+/// system or the tensors' device reports. The old file is then still there, untouched.
 pub fn save_tensors<N: Into<String>>(
     path: impl AsRef<Path>,
     tensors: impl IntoIterator<Item = (N, Tensor)>,
     metadata: &BTreeMap<String, String>,
 ) -> Result<()> {
-    let path = path.as_ref();
+    let path = &files::resolve(path.as_ref())?;
     let tensors = unique(path, tensors)?;
-    if let Some(name) = path.file_name() {
-        atomic::remove_abandoned(atomic::parent(path), name);
-    }
+    atomic::require_places(path)?;
+    temporary::remove_abandoned(files::parent(path), Some(path));
     let mut draft = Draft::new(path)?;
     write(&mut draft, path, &tensors, metadata)?;
     draft.seal()?.publish_with_hash()
@@ -119,7 +119,7 @@ pub(crate) fn unique<N: Into<String>>(
     for (name, tensor) in tensors {
         let name = name.into();
         if map.contains_key(&name) {
-            let problem = format!("two tensors are named `{name}`");
+            let problem = format!("two tensors are named {}", text::name(&name));
             return Err(CheckpointError::unsaveable(path, problem, "Give each tensor a name of its own"));
         }
         map.insert(name, Stored::Device(tensor));
@@ -192,19 +192,15 @@ impl TensorFile {
     /// # Errors
     /// The file is missing, cut short, malformed, damaged, or holds a dtype that Osnova lacks.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let mut accepted = hash::accepted(path)?;
-        loop {
-            let result = read_verified(path, &hash::path(path), accepted.as_deref());
-            if !matches!(result, Err(CheckpointError::Damaged { .. })) {
-                return result;
+        let path = &files::resolve(path.as_ref())?;
+        let read = || read_verified(path, &hash::path(path), hash::accepted(path)?.as_deref());
+        match read() {
+            // Another program may have replaced file and hash between our two readings: not while no one saves.
+            Err(CheckpointError::Damaged { .. } | CheckpointError::HashFile { .. }) => {
+                let _quiet = Lock::to_read(files::parent(path))?;
+                read()
             }
-            // Another program may have replaced file and hash between our two readings.
-            let again = hash::accepted(path)?;
-            if again == accepted {
-                return result;
-            }
-            accepted = again;
+            result => result,
         }
     }
 
@@ -257,33 +253,9 @@ impl HostTensor {
     }
 }
 
-/// Opens a file to read, with its length. Only plain files: a pipe would block, a directory has no content.
-pub(crate) fn open(path: &Path) -> Result<(File, u64)> {
-    let metadata = match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(CheckpointError::Missing {
-                file: path.to_owned(),
-                problem: "there is no such file".to_owned(),
-                advice: "Check the path",
-            });
-        }
-        other => other.map_err(CheckpointError::io(path, "read"))?,
-    };
-    if !metadata.is_file() {
-        return Err(CheckpointError::Missing {
-            file: path.to_owned(),
-            problem: "this is no file".to_owned(),
-            advice: "Give the path of a file; a checkpoint directory is loaded with `Checkpoint::load`",
-        });
-    }
-    let file = File::open(path).map_err(CheckpointError::io(path, "open"))?;
-    let length = file.metadata().map_err(CheckpointError::io(path, "read the length of"))?.len();
-    Ok((file, length))
-}
-
 /// Reads a file and holds its hash against the accepted ones, which came from `source_of_hash`.
 pub(crate) fn read_verified(path: &Path, source_of_hash: &Path, accepted: Option<&[String]>) -> Result<TensorFile> {
-    let (mut file, length) = open(path)?;
+    let (mut file, length) = files::open(path)?;
     let Some(accepted) = accepted else {
         return read_from(path, &mut file, length, None);
     };
@@ -303,7 +275,7 @@ pub(crate) fn read_verified(path: &Path, source_of_hash: &Path, accepted: Option
     Err(CheckpointError::Damaged {
         file: path.to_owned(),
         source_of_hash: source_of_hash.to_owned(),
-        expected: accepted.join(" or "),
+        expected: hash::either(accepted),
         found,
         detail: result.err().map(Box::new),
     })
@@ -359,20 +331,15 @@ impl<R: Read> Reader<'_, R> {
 
     /// Zeros to read into. The length is within the file's, but memory may still be short: an error, not an abort.
     fn buffer<T: Clone + Default>(&self, count: usize, what: &str) -> Result<Vec<T>> {
-        let mut buffer = Vec::new();
-        buffer.try_reserve_exact(count).map_err(|_| CheckpointError::Io {
-            file: self.path.to_owned(),
-            action: "hold in memory",
-            source: io::Error::new(io::ErrorKind::OutOfMemory, format!("{what} does not fit into memory")),
-        })?;
+        let mut buffer = files::room(self.path, what, count)?;
         buffer.resize(count, T::default());
         Ok(buffer)
     }
 
     fn numbers<T: bytemuck::Pod + Default>(&mut self, name: &str, count: usize) -> Result<Vec<T>> {
-        let mut values: Vec<T> = self.buffer(count, name)?;
+        let mut values: Vec<T> = self.buffer(count, &text::name(name))?;
         let bytes = bytemuck::cast_slice_mut(&mut values);
-        self.fill(bytes, name)?;
+        self.fill(bytes, &text::name(name))?;
         swap_on_big_endian(bytes, size_of::<T>());
         Ok(values)
     }

@@ -44,6 +44,7 @@ mod csv_reader;
 mod dataset;
 mod digits;
 mod error;
+mod fingerprint;
 mod folds;
 mod foreign;
 mod idx;
@@ -61,6 +62,7 @@ pub use csv_reader::{Column, CsvReader, MissingValues};
 pub use dataset::{ArrayDataset, Dataset, ImageDataset, Subset, TargetKind};
 pub use digits::{DIGITS_IMAGE_SHAPE, digits};
 pub use error::{DataError, Result};
+pub use fingerprint::Fingerprint;
 pub use folds::{
     CrossValidator, Folds, GroupKFold, KFold, LeaveOneOut, RepeatedKFold, StratifiedKFold, TimeSeriesSplit,
 };

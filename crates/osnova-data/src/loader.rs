@@ -6,18 +6,18 @@ mod pool;
 
 pub use batch::{Batch, BatchTargets, TensorBatch};
 
-use crate::{DataError, Dataset, Result};
+use crate::{DataError, Dataset, Fingerprint, Result};
 use osnova_tensor::Device;
 use plan::{Plan, caught};
 use pool::Pool;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// No more threads than this read ahead, whatever is asked for: more would only wait for each other.
 const MOST_WORKERS: usize = 256;
 
-/// Where a loader stands. Saved in a checkpoint and [restored](DataLoader::restore), the loader goes on with exactly the
-/// batches it would have given.
+/// Where a loader stands, and the options that give the position its meaning. Saved in a checkpoint and
+/// [restored](DataLoader::restore), the loader goes on with exactly the batches it would have given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoaderState {
     /// The seed of the shuffle; `None` without shuffling.
@@ -30,6 +30,9 @@ pub struct LoaderState {
     pub batch_size: usize,
     /// The number of samples of the data set.
     pub samples: usize,
+    /// Whether an incomplete last batch is left out.
+    #[serde(default)]
+    pub drop_last: bool,
 }
 
 /// Delivers a data set in batches.
@@ -60,6 +63,8 @@ pub struct DataLoader {
     prefetch: usize,
     epoch: u64,
     next_batch: usize,
+    /// Of the data, once someone has asked.
+    fingerprint: OnceLock<Fingerprint>,
 }
 
 impl DataLoader {
@@ -79,7 +84,17 @@ impl DataLoader {
         if batch_size == 0 {
             return Err(DataError::argument("DataLoader", "the batch size is 0", "Give at least 1"));
         }
-        Ok(Self { data, batch_size, seed: None, drop_last: false, workers: 0, prefetch: 2, epoch: 0, next_batch: 0 })
+        Ok(Self {
+            data,
+            batch_size,
+            seed: None,
+            drop_last: false,
+            workers: 0,
+            prefetch: 2,
+            epoch: 0,
+            next_batch: 0,
+            fingerprint: OnceLock::new(),
+        })
     }
 
     /// Shuffles every epoch anew.
@@ -130,34 +145,75 @@ impl DataLoader {
             next_batch: self.next_batch,
             batch_size: self.batch_size,
             samples: self.data.len(),
+            drop_last: self.drop_last,
         }
     }
 
-    /// Goes to where `state` was saved. The shuffle's seed is taken over too.
+    /// A hash of the data set, computed at the first call: see [`Fingerprint`].
     ///
     /// # Errors
-    /// The state belongs to another batch size or another number of samples, or stands at an epoch that no other can
-    /// follow.
+    /// A sample cannot be read, or the data set's code panics.
+    pub fn fingerprint(&self) -> Result<Fingerprint> {
+        if let Some(known) = self.fingerprint.get() {
+            return Ok(*known);
+        }
+        let fingerprint = caught(0, || self.data.fingerprint())?;
+        Ok(*self.fingerprint.get_or_init(|| fingerprint))
+    }
+
+    /// Fails unless the data are those of this fingerprint, which was kept with [a state](Self::state): a position, and a
+    /// model trained so far, mean nothing for other data.
+    ///
+    /// # Errors
+    /// They are others, or cannot be read.
+    pub fn check_fingerprint(&self, saved: Fingerprint) -> Result<()> {
+        let own = self.fingerprint()?;
+        if own == saved {
+            return Ok(());
+        }
+        Err(DataError::argument(
+            "DataLoader::check_fingerprint",
+            format!(
+                "the loader's {} samples are not those that the run began with: their fingerprint is {own}, not {saved}",
+                self.data.len()
+            ),
+            "Resume with the same files, split, seeds and preprocessing, or begin a new run",
+        ))
+    }
+
+    /// Goes to where `state` was saved. The loader must have been made with the options of the one that was saved, but for
+    /// workers and prefetching, which change no batch.
+    ///
+    /// # Errors
+    /// Another batch size, number of samples, shuffling, seed or [`drop_last`](Self::drop_last), all named; or a position
+    /// that no loader comes to. The loader is unchanged then.
     pub fn restore(&mut self, state: LoaderState) -> Result<()> {
-        let have = (self.batch_size, self.data.len());
-        if (state.batch_size, state.samples) != have || state.next_batch > self.batch_count() {
-            return Err(DataError::argument(
-                "DataLoader::restore",
-                format!(
-                    "the state is at batch {} of {} samples in batches of {}, but the loader has {} samples in batches of {}",
-                    state.next_batch, state.samples, state.batch_size, have.1, have.0
-                ),
-                "Resume with the same data set and batch size, or start a new epoch",
-            ));
+        self.check_state(state)?;
+        (self.epoch, self.next_batch) = (state.epoch, state.next_batch);
+        Ok(())
+    }
+
+    /// Fails where [`restore`](Self::restore) would, and changes nothing.
+    ///
+    /// # Errors
+    /// Those of [`restore`](Self::restore).
+    pub fn check_state(&self, state: LoaderState) -> Result<()> {
+        let refused = |problem, advice| Err(DataError::argument("DataLoader::restore", problem, advice));
+        let own = self.state();
+        let differences = differences(state, own);
+        if !differences.is_empty() {
+            let problem = format!("the state is that of a loader with {}", differences.join(", "));
+            return refused(problem, "Resume with the same data set and options, or start a new epoch");
+        }
+        if state.next_batch > self.batch_count() {
+            let problem =
+                format!("the state is at batch {}, but an epoch has {}", state.next_batch, self.batch_count());
+            return refused(problem, "The state is damaged: take an older one");
         }
         if state.epoch == u64::MAX {
-            return Err(DataError::argument(
-                "DataLoader::restore",
-                format!("the state is at epoch {}, after which none can be counted", state.epoch),
-                "The state is damaged: take an older one",
-            ));
+            let problem = format!("the state is at epoch {}, after which none can be counted", state.epoch);
+            return refused(problem, "The state is damaged: take an older one");
         }
-        (self.seed, self.epoch, self.next_batch) = (state.seed, state.epoch, state.next_batch);
         Ok(())
     }
 
@@ -190,6 +246,25 @@ impl DataLoader {
     pub fn tensors(&mut self, device: Device) -> TensorBatches<'_> {
         TensorBatches { batches: self.batches(), device }
     }
+}
+
+/// In what options two loaders differ, as words.
+fn differences(saved: LoaderState, own: LoaderState) -> Vec<String> {
+    let mut differences = Vec::new();
+    if saved.samples != own.samples {
+        differences.push(format!("{} samples instead of {}", saved.samples, own.samples));
+    }
+    if saved.batch_size != own.batch_size {
+        differences.push(format!("batches of {} instead of batches of {}", saved.batch_size, own.batch_size));
+    }
+    if saved.seed != own.seed {
+        let shuffle = |seed: Option<u64>| seed.map_or("no shuffle".to_owned(), |seed| format!("shuffle({seed})"));
+        differences.push(format!("{} instead of {}", shuffle(saved.seed), shuffle(own.seed)));
+    }
+    if saved.drop_last != own.drop_last {
+        differences.push(format!("drop_last({}) instead of drop_last({})", saved.drop_last, own.drop_last));
+    }
+    differences
 }
 
 /// The batches of (the rest of) an epoch, in host memory: see [`DataLoader::batches`].

@@ -74,12 +74,37 @@ fn ten_thousand_samples_in_batches_of_a_hundred_make_a_hundred_iterations() {
 }
 
 #[test]
-fn a_state_of_another_data_set_or_batch_size_is_refused() {
-    let state = DataLoader::new(numbered(10), 4).unwrap().shuffle(1).state();
-    assert!(DataLoader::new(numbered(11), 4).unwrap().restore(state).is_err());
-    assert!(DataLoader::new(numbered(10), 5).unwrap().restore(state).is_err());
-    let beyond = LoaderState { next_batch: 4, ..state };
-    assert!(DataLoader::new(numbered(10), 4).unwrap().restore(beyond).unwrap_err().to_string().contains("batch 4"));
+fn a_state_of_other_options_is_refused_and_changes_nothing() {
+    let loader = || DataLoader::new(numbered(10), 4).unwrap().shuffle(1);
+    let state = loader().state();
+    let refused = |mut loader: DataLoader, state: LoaderState, says: &str| {
+        let before = loader.state();
+        let message = loader.restore(state).unwrap_err().to_string();
+        assert!(message.contains(says), "{message}");
+        assert_eq!(loader.state(), before);
+    };
+    let moved = LoaderState { next_batch: 1, epoch: 3, ..state };
+    refused(DataLoader::new(numbered(11), 4).unwrap().shuffle(1), moved, "10 samples instead of 11");
+    refused(DataLoader::new(numbered(10), 5).unwrap().shuffle(1), moved, "batches of 4 instead of batches of 5");
+    refused(DataLoader::new(numbered(10), 4).unwrap(), moved, "shuffle(1) instead of no shuffle");
+    refused(loader().shuffle(2), moved, "shuffle(1) instead of shuffle(2)");
+    refused(loader().drop_last(true), moved, "drop_last(false) instead of drop_last(true)");
+    refused(loader(), LoaderState { next_batch: 4, ..state }, "batch 4, but an epoch has 3");
+    refused(loader(), LoaderState { epoch: u64::MAX, ..state }, "damaged");
+    // Threads and prefetching change no batch.
+    loader().workers(2).prefetch(7).restore(moved).unwrap();
+}
+
+#[test]
+fn other_data_of_the_same_size_are_told_by_their_fingerprint() {
+    let loader = DataLoader::new(numbered(10), 4).unwrap();
+    let saved = loader.fingerprint().unwrap();
+    DataLoader::new(numbered(10), 5).unwrap().check_fingerprint(saved).unwrap();
+    let reversed = Subset::new(numbered(10), (0..10).rev().collect::<Vec<_>>()).unwrap();
+    let message = DataLoader::new(reversed, 4).unwrap().check_fingerprint(saved).unwrap_err().to_string();
+    assert!(message.contains("not those that the run began with"), "{message}");
+    let panics = Difficult::new(4, usize::MAX, 2);
+    assert!(matches!(DataLoader::new(panics, 2).unwrap().fingerprint(), Err(DataError::Worker { .. })));
 }
 
 /// Takes longer for some samples than for others, fails at one and panics at another.
@@ -454,8 +479,7 @@ proptest! {
         }
         prop_assert_eq!(saved, interrupted.state());
         let saved = serde_json::from_str(&serde_json::to_string(&saved).unwrap()).unwrap();
-        // The seed is part of the state: the new loader has none of its own.
-        let mut resumed = DataLoader::new(numbered(samples), batch_size).unwrap().workers(2 - workers);
+        let mut resumed = new().workers(2 - workers);
         resumed.restore(saved).unwrap();
         let mut rest = Vec::new();
         while rest.len() < all.len() - stop {

@@ -121,26 +121,58 @@ impl StateDictMismatch {
     }
 }
 
+/// So many differences of a kind are shown; a file can hold millions.
+const SHOWN: usize = 16;
+
+/// A few of the differences of each kind. The fields have all of them.
 impl fmt::Display for StateDictMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |names: &[String]| names.iter().map(|name| Name(name).to_string()).collect();
+        let shapes = self.shapes.iter().take(SHOWN);
+        let dtypes = self.dtypes.iter().take(SHOWN);
+        let parts: [(&str, Vec<String>, usize); 4] = [
+            ("missing ", names(&self.missing[..self.missing.len().min(SHOWN)]), self.missing.len()),
+            ("unexpected ", names(&self.unexpected[..self.unexpected.len().min(SHOWN)]), self.unexpected.len()),
+            (
+                "",
+                shapes.map(|(name, own, given)| format!("{} has shape {given} instead of {own}", Name(name))).collect(),
+                self.shapes.len(),
+            ),
+            (
+                "",
+                dtypes.map(|(name, own, given)| format!("{} has dtype {given} instead of {own}", Name(name))).collect(),
+                self.dtypes.len(),
+            ),
+        ];
         f.write_str("the state dict does not fit the module")?;
-        let mut separator = ": ";
-        let mut part = |f: &mut fmt::Formatter<'_>, text: String| {
-            let result = write!(f, "{separator}{text}");
-            separator = "; ";
-            result
-        };
-        if !self.missing.is_empty() {
-            part(f, format!("missing {}", self.missing.join(", ")))?;
+        for (number, (what, shown, count)) in parts.iter().filter(|(.., count)| *count > 0).enumerate() {
+            write!(f, "{}{what}{}", if number == 0 { ": " } else { "; " }, shown.join(", "))?;
+            if *count > SHOWN {
+                write!(f, " and {} more", count - SHOWN)?;
+            }
         }
-        if !self.unexpected.is_empty() {
-            part(f, format!("unexpected {}", self.unexpected.join(", ")))?;
-        }
-        for (name, expected, given) in &self.shapes {
-            part(f, format!("{name} has shape {given} instead of {expected}"))?;
-        }
-        for (name, expected, given) in &self.dtypes {
-            part(f, format!("{name} has dtype {given} instead of {expected}"))?;
+        Ok(())
+    }
+}
+
+/// A name that may come from a file: on one line, and not a line long.
+struct Name<'a>(&'a str);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LONGEST: usize = 64;
+        for (count, character) in self.0.chars().enumerate() {
+            if count == LONGEST {
+                return f.write_str("…");
+            }
+            match character {
+                // What turns the direction of writing can forge a line as well as an escape sequence can.
+                '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => {
+                    write!(f, "{}", character.escape_unicode())?;
+                }
+                _ if character.is_control() => write!(f, "{}", character.escape_default())?,
+                _ => write!(f, "{character}")?,
+            }
         }
         Ok(())
     }
@@ -149,5 +181,33 @@ impl fmt::Display for StateDictMismatch {
 impl From<StateDictMismatch> for Box<Error> {
     fn from(mismatch: StateDictMismatch) -> Self {
         Self::new(Error::External { operation: "load_state_dict", source: Box::new(mismatch) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mismatch_fits_a_screen_and_holds_no_control_characters() {
+        let short = StateDictMismatch {
+            missing: vec!["a".to_owned(), "b".to_owned()],
+            shapes: vec![("c".to_owned(), Shape::new(&[2]).unwrap(), Shape::new(&[3]).unwrap())],
+            ..StateDictMismatch::default()
+        };
+        let text = short.to_string();
+        assert_eq!(text, "the state dict does not fit the module: missing a, b; c has shape [3] instead of [2]");
+        let forged = "w\u{1b}[2J\r\n\u{202e}".to_owned();
+        let shape = Shape::new(&[1; 8]).unwrap();
+        let hostile = StateDictMismatch {
+            missing: vec![forged.clone(); 1000],
+            unexpected: vec!["x".repeat(1_000_000); 20],
+            shapes: vec![(forged.clone(), shape, shape); 1000],
+            dtypes: vec![(forged, DType::F32, DType::BF16); 1000],
+        };
+        let text = hostile.to_string();
+        assert!(text.chars().count() < 5000, "{}", text.len());
+        assert!(!text.contains(|character: char| character.is_control() || character == '\u{202e}'), "{text:?}");
+        assert!(text.contains("w\\u{1b}[2J\\r\\n\\u{202e}") && text.contains("and 984 more"), "{text}");
     }
 }

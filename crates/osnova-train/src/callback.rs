@@ -126,6 +126,13 @@ pub struct CallbackState {
 /// }
 /// ```
 pub trait Callback: Any + Send {
+    /// What messages and checkpoints call it: the name of its type, unless written otherwise.
+    fn name(&self) -> &str {
+        let path = std::any::type_name::<Self>();
+        let path = path.split_once('<').map_or(path, |(path, _)| path);
+        path.rsplit("::").next().unwrap_or(path)
+    }
+
     /// A run begins, which has nothing to do with those before: what they left is forgotten, what the callback was built
     /// with stays. A run that resumes then gets its own [state](Self::load_state).
     ///
@@ -247,6 +254,16 @@ pub trait Callback: Any + Send {
     /// What a checkpoint must hold for the callback to go on as if there had been no break; `None` if nothing.
     fn state(&self) -> Option<CallbackState> {
         None
+    }
+
+    /// Whether [`load_state`](Self::load_state) will take this state, for a run with this model. It is asked before anything
+    /// is changed, so that a checkpoint that does not fit leaves everything as it was.
+    ///
+    /// # Errors
+    /// The state is of another callback, or of another model.
+    fn check_state(&self, state: &CallbackState, model: &dyn Module) -> Result<()> {
+        let _ = (state, model);
+        Ok(())
     }
 
     /// Takes over what [`state`](Self::state) gave, after [`reset`](Self::reset).

@@ -5,7 +5,8 @@ use osnova_autodiff::CheckedDevice;
 use osnova_data::TensorBatch;
 use osnova_nn::{Module, Visitor, VisitorMut};
 use osnova_tensor::random::Stream;
-use osnova_tensor::{Generator, Tensor};
+use osnova_tensor::{DType, Generator, Tensor};
+use std::collections::BTreeSet;
 
 /// What is told where data and parameters are finite and no operation on them made the first bad value.
 pub(crate) const THE_LOSS_ITSELF: &str = "the loss itself, of finite inputs";
@@ -66,7 +67,26 @@ fn first_bad(name: &str, tensor: &Tensor) -> Option<String> {
 
 /// The first parameter or buffer that is not finite.
 pub(crate) fn bad_parameter(model: &dyn Module) -> Option<String> {
-    model.state_dict().iter().find_map(|(name, tensor)| first_bad(name, tensor))
+    let state = model.state_dict();
+    let floats = || state.iter().filter(|(_, tensor)| tensor.dtype().is_float() && tensor.count() > 0);
+    let dtypes: BTreeSet<DType> = floats().map(|(_, tensor)| tensor.dtype()).collect();
+    let good = dtypes.into_iter().all(|dtype| {
+        let tensors = floats().filter(|(_, tensor)| tensor.dtype() == dtype).map(|(_, tensor)| tensor);
+        // What cannot be reduced is looked at element by element.
+        all_finite(tensors).unwrap_or(false)
+    });
+    if good { None } else { floats().find_map(|(name, tensor)| first_bad(name, tensor)) }
+}
+
+/// Whether all elements of tensors of one dtype are finite. The device looks for the ends of their ranges (where NaN
+/// wins), and two numbers a tensor are read, all of them together: a checkpoint asks this of the whole model.
+fn all_finite<'t>(tensors: impl Iterator<Item = &'t Tensor>) -> osnova_tensor::Result<bool> {
+    let mut ends = Vec::new();
+    for tensor in tensors {
+        ends.push(tensor.max(.., false)?.reshape([1])?);
+        ends.push(tensor.min(.., false)?.reshape([1])?);
+    }
+    Ok(Tensor::concat(&ends, 0)?.to_host()?.to_f64().into_iter().all(f64::is_finite))
 }
 
 /// The first bad tensor behind a loss that is not finite: in the data, in the model, or made by an operation, which is
@@ -102,6 +122,7 @@ where
 mod tests {
     use super::*;
     use osnova_cpu::CpuDevice;
+    use osnova_nn::Param;
     use osnova_tensor::Device;
 
     #[test]
@@ -112,5 +133,41 @@ mod tests {
         assert_eq!(first_bad("w", &tensor.t().unwrap()).unwrap(), "w[1, 1] is NaN");
         assert_eq!(first_bad("w", &Tensor::new([1.0f32], device).unwrap()), None);
         assert_eq!(first_bad("w", &Tensor::new([1i64], device).unwrap()), None);
+    }
+
+    #[test]
+    fn a_bad_number_anywhere_in_a_model_is_found() {
+        #[derive(Module)]
+        struct Model {
+            single: Param,
+            empty: Param,
+            half: Param,
+            double: Param,
+        }
+        let device = Device::cpu();
+        let param = |dtype, shape: &[usize]| Param::new(Tensor::ones(shape, dtype, device).unwrap()).unwrap();
+        let model = || Model {
+            single: param(DType::F32, &[2, 3]),
+            empty: param(DType::F32, &[0, 3]),
+            half: param(DType::BF16, &[5]),
+            double: param(DType::F64, &[2]),
+        };
+        assert_eq!(bad_parameter(&model()), None);
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let bad = |shape: [usize; 1], dtype| {
+                let values = (0..shape[0]).map(|place| if place == 1 { bad } else { 0.0 }).collect::<Vec<_>>();
+                Tensor::from_vec(values, shape, device).unwrap().to_dtype(dtype).unwrap()
+            };
+            let mut half = model();
+            half.half.set_value(bad([5], DType::BF16)).unwrap();
+            assert!(bad_parameter(&half).unwrap().starts_with("half[1] is "));
+            let mut double = model();
+            double.double.set_value(bad([2], DType::F64)).unwrap();
+            assert!(bad_parameter(&double).unwrap().starts_with("double[1] is "));
+        }
+        // Beyond the range of f32, but finite.
+        let mut large = model();
+        large.double.set_value(Tensor::new([1e300f64, -1e300], device).unwrap()).unwrap();
+        assert_eq!(bad_parameter(&large), None);
     }
 }

@@ -1,12 +1,12 @@
 //! The training loop.
 
 use crate::accumulate::Accumulated;
-use crate::callback::{Callback, CallbackState, Context, Progress, Stage, StepResults};
+use crate::callback::{Callback, Context, Progress, Stage, StepResults};
 use crate::diagnose::{self, Positions};
 use crate::doctor::ActivationStatistics;
 use crate::doctor::watch::{Parameters, Watch};
 use crate::means::{self, Means};
-use crate::resume::Saved;
+use crate::resume::{DataRecord, Saved};
 use crate::task::{StepOutput, TrainingStep};
 use crate::{EpochRecord, History, ReduceOnPlateau, Result, TrainError};
 use osnova_checkpoint::Checkpoint;
@@ -104,7 +104,9 @@ impl Trainer {
 
     /// Makes the next [`fit`](Self::fit) go on from a checkpoint that [`ModelCheckpoint`](crate::ModelCheckpoint) saved, in
     /// the middle of an epoch if need be, with the same bits as if there had been no break. Model, optimizer, loader,
-    /// schedule and callbacks must be made as for the first run.
+    /// schedule and callbacks must be made as for the first run, and the data must be the same: `fit` refuses what it can
+    /// tell apart (another model, optimizer or callback, other options of the loader, other data, fewer epochs than the
+    /// checkpoint has) before it changes anything.
     pub fn resume(mut self, checkpoint: Checkpoint) -> Self {
         self.resume = Some(checkpoint);
         self
@@ -144,13 +146,13 @@ impl Trainer {
                 "Leave out one of both",
             ));
         }
-        let mut run = Run::new(self.max_epochs, train);
-        self.callbacks.iter_mut().for_each(|callback| callback.reset());
+        let mut run = Run::new(self.max_epochs, train, validation.as_deref())?;
         if let Some(checkpoint) = &self.resume {
             Saved::restore(checkpoint, &mut run, &mut self.callbacks, model, optimizer, train)?;
             // A refused checkpoint is kept: the next call must not silently begin anew.
             self.resume = None;
         } else {
+            self.callbacks.iter_mut().for_each(|callback| callback.reset());
             train.start_epoch(train.state().epoch);
         }
         model.train();
@@ -468,6 +470,7 @@ pub(crate) struct Run {
     pub(crate) seconds: f64,
     pub(crate) stop: Option<String>,
     restored: Option<usize>,
+    data: Data,
     positions: Positions,
     /// The model's, once a step has been watched.
     parameters: Option<Parameters>,
@@ -476,8 +479,21 @@ pub(crate) struct Run {
     start: Instant,
 }
 
+/// Loaders of the same data, to ask for fingerprints while the run's own are under way. They remember them.
+struct Data {
+    train: DataLoader,
+    validation: Option<DataLoader>,
+}
+
+impl Data {
+    fn of(train: &DataLoader, validation: Option<&DataLoader>) -> Result<Self> {
+        let same = |loader: &DataLoader| DataLoader::shared(loader.dataset().clone(), 1);
+        Ok(Self { train: same(train)?, validation: validation.map(same).transpose()? })
+    }
+}
+
 impl Run {
-    fn new(max_epochs: usize, train: &DataLoader) -> Self {
+    fn new(max_epochs: usize, train: &DataLoader, validation: Option<&DataLoader>) -> Result<Self> {
         let progress = Progress {
             max_epochs,
             batches: train.batch_count(),
@@ -485,7 +501,7 @@ impl Run {
             learning_rate: f64::NAN,
             ..Progress::default()
         };
-        Self {
+        Ok(Self {
             progress,
             history: History::default(),
             means: Means::default(),
@@ -494,11 +510,18 @@ impl Run {
             seconds: 0.0,
             stop: None,
             restored: None,
+            data: Data::of(train, validation)?,
             positions: Positions::default(),
             parameters: None,
             unwatchable: false,
             start: Instant::now(),
-        }
+        })
+    }
+
+    /// Which data the run has: found out at the first checkpoint, by reading them once.
+    pub(crate) fn data(&self) -> Result<DataRecord> {
+        let Data { train, validation } = &self.data;
+        DataRecord::of(train, validation.as_ref())
     }
 
     fn start_epoch(&mut self) {
@@ -604,9 +627,4 @@ pub(crate) fn inference_device(operation: &'static str, model: &dyn Module) -> R
             "Give a model with parameters, which say the device",
         )
     })
-}
-
-/// The state of every callback that has one, by its place.
-pub(crate) fn callback_states(callbacks: &[Box<dyn Callback>]) -> impl Iterator<Item = (usize, CallbackState)> + '_ {
-    callbacks.iter().enumerate().filter_map(|(index, callback)| Some((index, callback.state()?)))
 }

@@ -9,7 +9,7 @@ pub use array::ArrayDataset;
 pub use image::ImageDataset;
 pub use subset::Subset;
 
-use crate::{DataError, Result, Source, memory};
+use crate::{DataError, Fingerprint, Result, Source, memory};
 use std::fmt;
 use std::sync::Arc;
 
@@ -110,6 +110,15 @@ pub trait Dataset: fmt::Debug + Send + Sync {
     /// Where the data came from, for the run's manifest.
     fn sources(&self) -> &[Source] {
         &[]
+    }
+
+    /// A hash that tells this data set from others: see [`Fingerprint`]. A set that knows its identity otherwise, or that is
+    /// slow to read, may say so with [`Fingerprint::of_bytes`].
+    ///
+    /// # Errors
+    /// A sample cannot be read.
+    fn fingerprint(&self) -> Result<Fingerprint> {
+        Fingerprint::of_contents(self)
     }
 
     /// Whether there is no sample.
@@ -235,6 +244,7 @@ macro_rules! forward {
             fn feature_names(&self) -> Option<&[String]> { (**self).feature_names() }
             fn class_names(&self) -> Option<&[String]> { (**self).class_names() }
             fn sources(&self) -> &[Source] { (**self).sources() }
+            fn fingerprint(&self) -> Result<Fingerprint> { (**self).fingerprint() }
             fn classes(&self) -> Result<Vec<i64>> { (**self).classes() }
         }
     )*};

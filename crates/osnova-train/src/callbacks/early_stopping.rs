@@ -2,8 +2,10 @@
 
 use crate::callback::{Callback, CallbackState, Context};
 use crate::history::{is_better, number};
+use crate::text::shown;
 use crate::{Goal, Result, TrainError};
-use osnova_nn::StateDict;
+use osnova_nn::{Module, StateDict, StateDictMismatch};
+use osnova_tensor::{Error, Meta};
 use serde::{Deserialize, Serialize};
 
 /// Ends training when a metric has not improved for `patience` epochs, and gives the model the weights of the best epoch.
@@ -26,6 +28,14 @@ pub struct EarlyStopping {
     state: State,
     /// The best epoch's weights: they share memory with the model until its next step.
     weights: StateDict,
+}
+
+/// What a checkpoint holds.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    /// What is watched: the best of another metric says nothing.
+    watches: String,
+    state: State,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -87,13 +97,32 @@ impl EarlyStopping {
         (self.state.best_epoch > 0).then_some((self.state.best_epoch, self.state.best))
     }
 
+    fn watches(&self) -> String {
+        format!("{:?} {}", self.goal, self.monitor)
+    }
+
+    /// The state of a callback that watches the same.
+    fn saved(&self, values: &serde_json::Value) -> Result<State> {
+        let refused =
+            |problem| Err(TrainError::argument("EarlyStopping", problem, "Resume with the callbacks of the first run"));
+        match Saved::deserialize(values) {
+            Ok(saved) if saved.watches == self.watches() => Ok(saved.state),
+            Ok(saved) => refused(format!(
+                "it watches `{}`, the checkpoint's watched `{}`",
+                self.watches(),
+                shown(&saved.watches, 64)
+            )),
+            Err(error) => refused(error.to_string()),
+        }
+    }
+
     /// Takes an epoch's value: whether it is the best so far.
     fn judge(&mut self, epoch: usize, value: f64) -> bool {
         let better = is_better(self.goal, value, self.state.best, self.min_delta);
         self.state = if better {
             State { best: value, best_epoch: epoch, waited: 0 }
         } else {
-            State { waited: self.state.waited + 1, ..self.state }
+            State { waited: self.state.waited.saturating_add(1), ..self.state }
         };
         better
     }
@@ -134,14 +163,27 @@ impl Callback for EarlyStopping {
     }
 
     fn state(&self) -> Option<CallbackState> {
-        let values = serde_json::to_value(self.state).unwrap_or_default();
+        let saved = Saved { watches: self.watches(), state: self.state };
+        let values = serde_json::to_value(saved).unwrap_or_default();
         Some(CallbackState { values, tensors: self.weights.clone() })
     }
 
+    fn check_state(&self, state: &CallbackState, model: &dyn Module) -> Result<()> {
+        self.saved(&state.values)?;
+        if state.tensors.is_empty() {
+            return Ok(());
+        }
+        let own = model.state_dict();
+        let expected: Vec<(String, Meta)> =
+            own.iter().map(|(name, value)| (name.to_owned(), Meta::new(*value.shape(), value.dtype()))).collect();
+        match StateDictMismatch::between(&expected, &state.tensors) {
+            mismatch if mismatch.is_empty() => Ok(()),
+            mismatch => Err(Box::<Error>::from(mismatch).into()),
+        }
+    }
+
     fn load_state(&mut self, state: CallbackState) -> Result<()> {
-        self.state = serde_json::from_value(state.values).map_err(|error| {
-            TrainError::argument("EarlyStopping", error.to_string(), "Resume with the callbacks of the first run")
-        })?;
+        self.state = self.saved(&state.values)?;
         self.weights = state.tensors;
         Ok(())
     }
@@ -187,13 +229,19 @@ mod tests {
     #[test]
     fn the_state_survives_json() {
         let mut stopping = EarlyStopping::minimize("a");
-        let start = stopping.state().unwrap().values.to_string();
-        let mut state: State = serde_json::from_str(&start).unwrap();
-        assert!(state.best.is_nan());
+        let through_json = |stopping: &EarlyStopping| {
+            let text = stopping.state().unwrap().values.to_string();
+            stopping.saved(&serde_json::from_str(&text).unwrap()).unwrap()
+        };
+        assert!(through_json(&stopping).best.is_nan());
         stopping.judge(1, 0.1 + 0.2);
         stopping.judge(2, 1.0);
-        state = serde_json::from_str(&stopping.state().unwrap().values.to_string()).unwrap();
+        let state = through_json(&stopping);
         assert_eq!((state.best, state.best_epoch, state.waited), (0.1 + 0.2, 1, 1));
+        for other in [EarlyStopping::minimize("b"), EarlyStopping::maximize("a")] {
+            let error = other.saved(&stopping.state().unwrap().values).unwrap_err().to_string();
+            assert!(error.contains("watched `Lowest a`"), "{error}");
+        }
         let error = stopping.load_state(CallbackState::default()).unwrap_err();
         assert!(error.to_string().contains("first run"), "{error}");
     }

@@ -2,7 +2,9 @@
 
 use crate::callback::{Callback, CallbackState, Context};
 use crate::history::number;
+use crate::text::shown;
 use crate::{Result, TrainError};
+use osnova_nn::Module;
 use osnova_optim::{Plateau, PlateauState};
 use osnova_tensor::Error;
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,8 @@ pub struct ReduceOnPlateau {
 
 #[derive(Serialize, Deserialize)]
 struct Saved {
+    /// The metric that is watched: the best of another one says nothing.
+    monitor: String,
     /// NaN before the first value.
     #[serde(with = "number")]
     best: f64,
@@ -40,6 +44,24 @@ impl ReduceOnPlateau {
     /// Watches a metric such as `validation_loss`.
     pub fn new(monitor: impl Into<String>, plateau: Plateau) -> Self {
         Self { monitor: monitor.into(), start: plateau.state(), plateau }
+    }
+}
+
+impl ReduceOnPlateau {
+    /// The state of a callback that watches the same.
+    fn saved(&self, values: &serde_json::Value) -> Result<Saved> {
+        let refused = |problem| {
+            Err(TrainError::argument("ReduceOnPlateau", problem, "Resume with the callbacks of the first run"))
+        };
+        match Saved::deserialize(values) {
+            Ok(saved) if saved.monitor == self.monitor => Ok(saved),
+            Ok(saved) => refused(format!(
+                "it watches `{}`, the checkpoint's watched `{}`",
+                self.monitor,
+                shown(&saved.monitor, 64)
+            )),
+            Err(error) => refused(error.to_string()),
+        }
     }
 }
 
@@ -62,14 +84,16 @@ impl Callback for ReduceOnPlateau {
 
     fn state(&self) -> Option<CallbackState> {
         let PlateauState { best, waited, cooldown } = self.plateau.state();
-        let saved = Saved { best: best.unwrap_or(f64::NAN), waited, cooldown };
+        let saved = Saved { monitor: self.monitor.clone(), best: best.unwrap_or(f64::NAN), waited, cooldown };
         Some(CallbackState { values: serde_json::to_value(saved).unwrap_or_default(), ..CallbackState::default() })
     }
 
+    fn check_state(&self, state: &CallbackState, _: &dyn Module) -> Result<()> {
+        self.saved(&state.values).map(|_| ())
+    }
+
     fn load_state(&mut self, state: CallbackState) -> Result<()> {
-        let Saved { best, waited, cooldown } = serde_json::from_value(state.values).map_err(|error| {
-            TrainError::argument("ReduceOnPlateau", error.to_string(), "Resume with the callbacks of the first run")
-        })?;
+        let Saved { best, waited, cooldown, .. } = self.saved(&state.values)?;
         self.plateau.load_state(PlateauState { best: (!best.is_nan()).then_some(best), waited, cooldown });
         Ok(())
     }

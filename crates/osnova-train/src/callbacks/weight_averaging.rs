@@ -2,8 +2,9 @@
 
 use crate::callback::{Callback, CallbackState, Context};
 use crate::{Result, TrainError};
-use osnova_nn::StateDict;
+use osnova_nn::{Module, StateDict};
 use osnova_optim::WeightAverage;
+use serde::Deserialize;
 
 /// Keeps a [`WeightAverage`], validates it instead of the weights themselves, and gives it to the model in the end.
 ///
@@ -109,14 +110,25 @@ impl Callback for WeightAveraging {
     }
 
     fn state(&self) -> Option<CallbackState> {
-        Some(CallbackState { values: self.average.updates().into(), tensors: self.average.state_dict() })
+        let (tensors, updates) =
+            self.loaded.clone().unwrap_or_else(|| (self.average.state_dict(), self.average.updates()));
+        Some(CallbackState { values: updates.into(), tensors })
+    }
+
+    fn check_state(&self, state: &CallbackState, model: &dyn Module) -> Result<()> {
+        let updates = updates(&state.values)?;
+        self.average.clone().load_state_dict(model, &state.tensors, updates)?;
+        Ok(())
     }
 
     fn load_state(&mut self, state: CallbackState) -> Result<()> {
-        let updates = serde_json::from_value(state.values).map_err(|error| {
-            TrainError::argument("WeightAveraging", error.to_string(), "Resume with the callbacks of the first run")
-        })?;
-        self.loaded = Some((state.tensors, updates));
+        self.loaded = Some((state.tensors, updates(&state.values)?));
         Ok(())
     }
+}
+
+fn updates(values: &serde_json::Value) -> Result<u64> {
+    u64::deserialize(values).map_err(|error| {
+        TrainError::argument("WeightAveraging", error.to_string(), "Resume with the callbacks of the first run")
+    })
 }

@@ -179,7 +179,7 @@ impl Looks {
     pub(super) fn add(&mut self, pending: Pending, model: &dyn Module, step: u64) -> Result<Vec<Finding>> {
         let look = self.measure(pending, model, step)?;
         self.looks.push(look);
-        self.taken += 1;
+        self.taken = self.taken.saturating_add(1);
         if self.looks.len() > KEPT {
             // The newest stays.
             let mut age = self.looks.len();

@@ -64,7 +64,7 @@ impl Inputs {
                 Labels::Numbers(values, columns)
             };
             if let Some(explained) = labels.explain(&features, width) {
-                self.batches += 1;
+                self.batches = self.batches.saturating_add(1);
                 self.explained = Some(match self.explained.take() {
                     Some(before) => before.into_iter().filter(|feature| explained.contains(feature)).collect(),
                     None => explained,

@@ -82,9 +82,10 @@ impl Losses {
             (self.first, self.best) = (loss, loss);
         }
         self.last = loss;
-        self.count += 1;
+        self.count = self.count.saturating_add(1);
         self.sum += loss;
-        self.risen += u64::from(loss - self.best > RISE * self.first.abs());
+        let risen = loss - self.best > RISE * self.first.abs();
+        self.risen = self.risen.saturating_add(u64::from(risen));
         self.highest = self.highest.max(loss.abs());
     }
 
@@ -100,7 +101,7 @@ impl Losses {
             self.opening = mean;
         }
         self.lowest = self.lowest.min(mean);
-        self.blocks += 1;
+        self.blocks = self.blocks.saturating_add(1);
         let best = self.best;
         self.best = best.min(mean);
 

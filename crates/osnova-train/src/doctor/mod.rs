@@ -27,6 +27,7 @@ use activations::Activations;
 use gradients::{Look, Looks, Pending};
 use inputs::Inputs;
 use losses::Losses;
+use osnova_nn::Module;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io::{self, Write};
@@ -264,12 +265,21 @@ impl Callback for Doctor {
         Some(CallbackState { values, ..CallbackState::default() })
     }
 
+    fn check_state(&self, state: &CallbackState, _: &dyn Module) -> Result<()> {
+        record(&state.values).map(|_| ())
+    }
+
     fn load_state(&mut self, state: CallbackState) -> Result<()> {
-        self.record = serde_json::from_value(state.values).map_err(|error| {
-            TrainError::argument("Doctor", error.to_string(), "Resume with the callbacks of the first run")
-        })?;
+        self.record = record(&state.values)?;
         Ok(())
     }
+}
+
+/// The record in a checkpoint.
+fn record(values: &serde_json::Value) -> Result<Record> {
+    Record::deserialize(values).map_err(|error| {
+        TrainError::argument("Doctor", error.to_string(), "Resume with the callbacks of the first run")
+    })
 }
 
 impl fmt::Debug for Doctor {
