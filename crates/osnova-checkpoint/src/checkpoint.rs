@@ -139,9 +139,8 @@ impl Checkpoint {
         if !mismatch.is_empty() {
             return Err(CheckpointError::Mismatch { file: self.source.clone(), mismatch: Box::new(mismatch) });
         }
-        let own = model.random_state();
-        let names = |random: &mut dyn Iterator<Item = &String>| random.cloned().collect::<Vec<String>>();
-        let (own, saved) = (names(&mut own.iter().map(|one| &one.0)), names(&mut self.random.iter().map(|one| &one.0)));
+        let own: Vec<String> = model.random_state().into_iter().map(|(name, _)| name).collect();
+        let saved: Vec<String> = self.random.iter().map(|(name, _)| name.clone()).collect();
         if own == saved {
             return Ok(());
         }

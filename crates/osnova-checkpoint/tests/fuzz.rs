@@ -98,13 +98,29 @@ enum Change {
 
 fn change() -> impl Strategy<Value = Change> {
     let extremes = proptest::sample::select(vec![
-        "0", "-1", "18446744073709551615", "18446744073709551616", "9223372036854775807", "4294967296", "1e999", "-0.0",
-        "1.5", "null", "[]", "{}", "\"\"", "\"\\u001b[2J\"", "true", "[[[[", "NaN",
+        "0",
+        "-1",
+        "18446744073709551615",
+        "18446744073709551616",
+        "9223372036854775807",
+        "4294967296",
+        "1e999",
+        "-0.0",
+        "1.5",
+        "null",
+        "[]",
+        "{}",
+        "\"\"",
+        "\"\\u001b[2J\"",
+        "true",
+        "[[[[",
+        "NaN",
     ]);
     prop_oneof![
         (any::<usize>(), 0u8..8).prop_map(|(place, bit)| Change::Flip(place, bit)),
         any::<usize>().prop_map(Change::Cut),
-        (any::<usize>(), proptest::collection::vec(any::<u8>(), 1..8)).prop_map(|(at, bytes)| Change::Insert(at, bytes)),
+        (any::<usize>(), proptest::collection::vec(any::<u8>(), 1..8))
+            .prop_map(|(at, bytes)| Change::Insert(at, bytes)),
         (any::<usize>(), any::<usize>(), 1usize..64).prop_map(|(from, to, length)| Change::Splice(from, to, length)),
         (any::<usize>(), extremes).prop_map(|(place, extreme)| Change::Number(place, extreme)),
         (any::<usize>(), 1usize..32, 2usize..2000).prop_map(|(at, length, times)| Change::Repeat(at, length, times)),

@@ -244,7 +244,7 @@ fn a_resume_refused_at_any_stage_changes_nothing() {
     // The model, its random state, the optimizer.
     let device = Device::cpu().autodiff();
     let linear = move || Sequential::new().with(Linear::new(2, 1, &Generator::new(0), device).unwrap());
-    refused(&move |resumed| resumed.model = linear(), checkpoint.clone(), "missing");
+    refused(&move |resumed| resumed.model = linear(), checkpoint.clone(), "unexpected 3.bias");
     let without_dropout = move |resumed: &mut Resumed| {
         let generator = Generator::new(5);
         resumed.model = Sequential::new()
