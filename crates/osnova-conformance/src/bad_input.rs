@@ -29,7 +29,7 @@ pub(crate) fn check(device: Device, _: &Settings, case: &Case) -> Verdict {
 }
 
 /// The operation gives an error, at the latest when its outputs are read; its inputs keep every bit.
-fn refused(device: Device, case: &Case) -> Verdict {
+pub(crate) fn refused(device: Device, case: &Case) -> Verdict {
     let place = || case.inputs.iter().map(|input| input.place(device)).collect::<Result<Vec<_>>>();
     let placed = guarded(place)?.map_err(|error| format!("an input could not be made: {error}"))?;
     let inputs: Inputs = placed.iter().map(|input| input.tensor.clone()).collect();

@@ -2,35 +2,45 @@
 
 use crate::Settings;
 use crate::case::Case;
-use crate::check::{Verdict, guarded};
+use crate::check::{Verdict, guarded, lacks};
 use osnova_autodiff::{GradcheckError, gradcheck, gradgradcheck, jvp, vjp};
 use osnova_tensor::random::{Distribution, fill_f64};
 use osnova_tensor::{DType, Device, Generator, Real, Result, Tensor};
 
-/// The case's first output as a function of all its f64 inputs, through the views that lay them out.
-struct Smooth<'a> {
+/// The case's first output as a function of all its float inputs, through the views that lay them out.
+pub(crate) struct Smooth<'a> {
     case: &'a Case,
     bases: Vec<Tensor>,
-    /// The f64 inputs.
-    variables: Vec<Tensor>,
-    value: Vec<f64>,
+    /// The float inputs.
+    pub(crate) variables: Vec<Tensor>,
+    pub(crate) value: Vec<f64>,
 }
 
 impl<'a> Smooth<'a> {
     /// `None` where there is nothing to differentiate, or no derivative to speak of: a variance of one sample, a mean of nothing.
-    fn new(device: Device, case: &'a Case) -> std::result::Result<Option<Self>, String> {
-        let place = || case.inputs.iter().map(|input| Ok(input.place(device)?.base)).collect::<Result<Vec<_>>>();
+    pub(crate) fn new(device: Device, case: &'a Case) -> std::result::Result<Option<Self>, String> {
+        let smooth = Self::of(device, case, Ok)?;
+        let sensible = !smooth.variables.is_empty() && smooth.value.iter().all(|value| value.is_finite());
+        Ok(sensible.then_some(smooth))
+    }
+
+    /// The function at the inputs that `convert` makes of the case's.
+    pub(crate) fn of(
+        device: Device,
+        case: &'a Case,
+        convert: impl Fn(Tensor) -> Result<Tensor>,
+    ) -> std::result::Result<Self, String> {
+        let place = || case.inputs.iter().map(|input| convert(input.place(device)?.base)).collect::<Result<Vec<_>>>();
         let bases = guarded(place)?.map_err(|error| format!("an input could not be made: {error}"))?;
         let float = |index: &usize| case.inputs[*index].dtype.is_float();
         let variables: Vec<Tensor> = (0..bases.len()).filter(float).map(|index| bases[index].clone()).collect();
         let mut smooth = Self { case, bases, variables, value: Vec::new() };
         let value = guarded(|| smooth.at(&smooth.variables)?.to_host())?;
         smooth.value = value.map_err(|error| format!("it was refused: {error}"))?.to_f64();
-        let sensible = !smooth.variables.is_empty() && smooth.value.iter().all(|value| value.is_finite());
-        Ok(sensible.then_some(smooth))
+        Ok(smooth)
     }
 
-    fn at(&self, variables: &[Tensor]) -> Result<Tensor> {
+    pub(crate) fn at(&self, variables: &[Tensor]) -> Result<Tensor> {
         let mut variables = variables.iter();
         let mut inputs = Vec::new();
         for (input, base) in self.case.inputs.iter().zip(&self.bases) {
@@ -46,6 +56,15 @@ impl<'a> Smooth<'a> {
 
 /// First and second derivatives of the case's first output by all its f64 inputs, in reverse mode.
 pub(crate) fn check(device: Device, settings: &Settings, case: &Case) -> Verdict {
+    unless_lacking(device, reverse(device, settings, case))
+}
+
+/// What a derivative is made of may need a dtype that the device lacks: truth values, above all.
+fn unless_lacking(device: Device, verdict: Verdict) -> Verdict {
+    verdict.or_else(|problem| if lacks(device, &problem) { Ok(()) } else { Err(problem) })
+}
+
+fn reverse(device: Device, settings: &Settings, case: &Case) -> Verdict {
     let Some(smooth) = Smooth::new(device, case)? else { return Ok(()) };
     let function = |variables: &[Tensor]| smooth.at(variables);
     let gradcheck_settings = osnova_autodiff::Settings::default().directions(2).elements(3);
@@ -63,6 +82,10 @@ pub(crate) fn check(device: Device, settings: &Settings, case: &Case) -> Verdict
 /// Forward mode: J·u against central differences and, by ⟨v, J·u⟩ = ⟨Jᵀ·v, u⟩, against reverse mode; and the second derivatives of ⟨v, f⟩ by
 /// every order of both modes against each other.
 pub(crate) fn check_forward(device: Device, settings: &Settings, case: &Case) -> Verdict {
+    unless_lacking(device, forward(device, settings, case))
+}
+
+fn forward(device: Device, settings: &Settings, case: &Case) -> Verdict {
     let Some(smooth) = Smooth::new(device, case)? else { return Ok(()) };
     let refused = |error| format!("it was refused: {error}");
     guarded(|| first_order(&smooth, settings))?.map_err(refused)??;
@@ -154,7 +177,7 @@ fn values(tensors: &[Tensor]) -> Result<Vec<f64>> {
     Ok(values.concat())
 }
 
-fn flat(tensors: &[Tensor]) -> Result<Tensor> {
+pub(crate) fn flat(tensors: &[Tensor]) -> Result<Tensor> {
     let flat = tensors.iter().map(|tensor| tensor.reshape([tensor.count()])).collect::<Result<Vec<_>>>()?;
     Tensor::concat(&flat, 0)
 }

@@ -32,6 +32,9 @@
 //! - inputs with another living handle, and tensors that inputs are views of, keep every bit;
 //! - a second run, now on last handles and so perhaps in place, gives the same bits; and so does one tensor used as two inputs.
 //!
+//! What is tested is listed once, as [`Family::ALL`]. A family of which a device can run no case is a failure unless
+//! [`Settings::may_skip`] names it, and told as skipped then.
+//!
 //! Then: special values ([`special_values`]: NaN, infinities, −0, subnormals, extremes), refused input ([`bad_input`]: a
 //! typed error, never a panic), gradients of first and second order against central differences ([`gradients`]), and forward mode
 //! against both ([`forward_mode`]).
@@ -56,12 +59,15 @@ mod compare;
 mod draw;
 mod golden;
 mod gradient;
+mod report;
 mod runner;
+mod single;
 mod tolerance;
+mod unknown;
 mod values;
 
 pub use golden::goldens;
-pub use runner::Failure;
+pub use report::{Failure, Report, Skip};
 
 use catalogue::Subject;
 use osnova_reference::ReferenceDevice;
@@ -78,12 +84,14 @@ pub struct Settings {
     pub seed: u64,
     /// Multiplies every bound of the tolerance table (on the crate's front page), for hardware that computes less exactly. Default 1.
     pub tolerance: f64,
+    /// The families that a device may be without. Default: none.
+    pub may_skip: &'static [Family],
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
-        Self { cases: cases.unwrap_or(256), seed: 0, tolerance: 1.0 }
+        Self { cases: cases.unwrap_or(256), seed: 0, tolerance: 1.0, may_skip: &[] }
     }
 }
 
@@ -102,62 +110,53 @@ impl Settings {
     pub fn tolerance(self, tolerance: f64) -> Self {
         Self { tolerance, ..self }
     }
-}
 
-/// What a run found.
-#[derive(Clone, Debug, Default)]
-#[must_use = "a report that nobody reads tests nothing: `assert` it"]
-pub struct Report {
-    cases: u64,
-    failures: Vec<Failure>,
-}
-
-impl Report {
-    /// How many cases were run.
-    pub fn cases(&self) -> u64 {
-        self.cases
-    }
-
-    /// The first failing case of each function that failed.
-    pub fn failures(&self) -> &[Failure] {
-        &self.failures
-    }
-
-    /// Whether nothing failed.
-    pub fn passed(&self) -> bool {
-        self.failures.is_empty()
-    }
-
-    /// Panics with every failure, one a line, if there is one: the end of a `#[test]`.
-    #[track_caller]
-    pub fn assert(&self) {
-        assert!(self.passed(), "{self}");
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} cases, {} functions failed", self.cases, self.failures.len())?;
-        self.failures.iter().try_for_each(|failure| write!(f, "\n{failure}"))
+    /// For a device that lacks the dtypes of some families: without a case they are no failure. Each is told as skipped.
+    ///
+    /// ```
+    /// use osnova_conformance::{Family, Settings};
+    ///
+    /// let settings = Settings::default().may_skip(&[Family::Gradients, Family::ForwardMode]);   // a device without f32 and f64
+    /// # assert_eq!(settings.may_skip.len(), 2);
+    /// ```
+    pub fn may_skip(self, families: &'static [Family]) -> Self {
+        Self { may_skip: families, ..self }
     }
 }
 
 macro_rules! families {
     ($($(#[$doc:meta])* $function:ident => $family:ident;)*) => {
-        /// What a subject of the catalogue belongs to.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum Family {
-            $($family,)*
+        /// A family of tests. [`ALL`](Self::ALL) is the list that every device goes through.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Family {
+            $($(#[$doc])* $family,)*
+        }
+
+        impl Family {
+            /// Every family.
+            pub const ALL: &'static [Self] = &[$(Self::$family,)*];
+
+            /// The name: that of its function and of its test.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$family => stringify!($function),)*
+                }
+            }
         }
 
         $(
             $(#[$doc])*
             pub fn $function(device: Device, settings: &Settings) -> Report {
-                run(device, settings, |subject| subject.family == Family::$family)
+                Family::$family.run(device, settings)
             }
         )*
 
-        /// Expands to one `#[test]` for each family of operations, on a device and, if given, with [`Settings`].
+        /// Expands to one `#[test]` for each [`Family`], on a device and, if given, with [`Settings`]: the list is the kit's, so that a later
+        /// version's families run without a change.
+        ///
+        /// The device is a [`Device`], or an `Option` of one: `None`, where the machine does not have the device, skips every test and
+        /// says so. See to it that your CI insists on the device.
         ///
         /// ```ignore
         /// mod conformance {
@@ -173,7 +172,7 @@ macro_rules! families {
                 $(
                     #[test]
                     fn $function() {
-                        $crate::$function($device, &$settings).assert();
+                        $crate::assert_on($device, &$settings, $crate::Family::$family);
                     }
                 )*
             };
@@ -198,64 +197,98 @@ families! {
     composites => Composites;
     /// NaN, infinities, −0, subnormals and the extremes of each dtype.
     special_values => SpecialValues;
-    /// Wrong numbers of inputs, shapes, dtypes, axes, indices, unsupported dtypes: a typed error, never a panic, inputs untouched.
+    /// Wrong numbers of inputs, shapes, dtypes, axes, indices, unsupported dtypes, operations that nobody knows: a typed error, never a
+    /// panic, inputs untouched.
     bad_input => BadInput;
-    /// Gradients of first and second order on `device.autodiff()` against central differences in f64, relative tolerance 1e-6. Passes
-    /// without a case on a device that lacks f64.
+    /// Gradients of first and second order on `device.autodiff()`: against central differences in f64, relative tolerance 1e-6; on a device
+    /// that lacks f64, in f32 against those of the oracle, relative tolerance 1e-4.
     gradients => Gradients;
     /// Forward mode on `device.forward_mode()`, against central differences and against reverse mode to a relative 1e-10, and second derivatives by
-    /// both modes over each other. Passes without a case on a device that lacks f64.
+    /// both modes over each other; on a device that lacks f64, all of them in f32 against those of the oracle.
     forward_mode => ForwardMode;
+}
+
+impl Family {
+    /// Runs the family on a device.
+    pub fn run(self, device: Device, settings: &Settings) -> Report {
+        run(device, settings, &[self])
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// Runs every family on a device.
 pub fn run_all(device: Device, settings: &Settings) -> Report {
-    run(device, settings, |_| true)
+    run(device, settings, Family::ALL)
+}
+
+/// What a test of [`conformance_tests!`] does.
+#[doc(hidden)]
+#[track_caller]
+pub fn assert_on(device: impl Into<Option<Device>>, settings: &Settings, family: Family) {
+    match device.into() {
+        Some(device) => family.run(device, settings).assert(),
+        None => eprintln!("SKIPPED {family}: there is no device"),
+    }
 }
 
 /// Runs one case again: the line that a [`Failure`] prints.
 ///
 /// The seed draws the same case as long as the kit's version and the device's dtypes stay the same. An unknown subject is a failure.
 pub fn repeat(device: Device, subject: &str, seed: u64) -> Report {
-    let mut report = run(device, &Settings::default().cases(1).seed(seed), |candidate| candidate.name == subject);
-    if report.cases == 0 && report.passed() {
-        report.failures.push(unknown(subject, device));
+    let settings = Settings::default().cases(1).seed(seed);
+    let mut report = Report::default();
+    if let Some(failure) = itself(device) {
+        report.failures.push(failure);
+        return report;
+    }
+    let subjects = catalogue::subjects(device);
+    match subjects.iter().find(|candidate| candidate.name == subject) {
+        Some(subject) => run_subject(device, &settings, subject, &mut report),
+        None => report.failures.push(Failure::whole(
+            subject,
+            "the catalogue has no subject of this name for the dtypes of the device",
+            device,
+        )),
     }
     report
-}
-
-/// A subject's name that is not in the catalogue tests nothing, which must not pass.
-fn unknown(subject: &str, device: Device) -> Failure {
-    let problem = "the catalogue has no subject of this name for the dtypes of the device".into();
-    Failure { subject: subject.into(), seed: None, case: "none".into(), problem, device: device.name() }
 }
 
 /// The oracle held against itself agrees in every error.
 fn itself(device: Device) -> Option<Failure> {
     let problem = "this device is the oracle, and would be compared with itself. Give the device to be tested; a second \
                    oracle, `Device::intern(osnova_reference::Reference)`, is one too";
-    (device == Device::reference()).then(|| Failure {
-        subject: "the device".into(),
-        seed: None,
-        case: "none".into(),
-        problem: problem.into(),
-        device: device.name(),
-    })
+    (device == Device::reference()).then(|| Failure::whole("the device", problem, device))
 }
 
-fn run(device: Device, settings: &Settings, chosen: impl Fn(&Subject) -> bool) -> Report {
+fn run(device: Device, settings: &Settings, families: &[Family]) -> Report {
     if let Some(failure) = itself(device) {
-        return Report { cases: 0, failures: vec![failure] };
+        return Report { failures: vec![failure], ..Report::default() };
     }
     let mut report = Report::default();
-    for subject in catalogue::subjects(device).iter().filter(|subject| chosen(subject)) {
-        for case in 0..u64::from(settings.cases).div_ceil(subject.cost) {
-            report.cases += 1;
-            if let Err(failure) = runner::run_seed(device, settings, subject, settings.seed.wrapping_add(case)) {
-                report.failures.push(failure);
-                break;
-            }
+    let subjects = catalogue::subjects(device);
+    for &family in families {
+        let before = report.cases;
+        for subject in subjects.iter().filter(|subject| subject.family == family) {
+            run_subject(device, settings, subject, &mut report);
+        }
+        if report.cases == before {
+            report.skips.push(Skip::new(family, device, settings));
         }
     }
     report
+}
+
+fn run_subject(device: Device, settings: &Settings, subject: &Subject, report: &mut Report) {
+    for case in 0..u64::from(settings.cases).div_ceil(subject.cost) {
+        report.cases += 1;
+        if let Err(failure) = runner::run_seed(device, settings, subject, settings.seed.wrapping_add(case)) {
+            report.failures.push(failure);
+            break;
+        }
+    }
 }

@@ -1,40 +1,13 @@
 //! Drawing cases and shrinking those that fail.
 
-use crate::Settings;
 use crate::catalogue::Subject;
+use crate::{Failure, Settings};
 use osnova_tensor::Device;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use std::fmt;
 
 /// How often a failing case is made simpler at most.
 const SHRINKS: usize = 400;
-
-/// A case that failed. Prints as one line, with what repeats it.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Failure {
-    /// What was tested: an operation's name, perhaps with the kind of test.
-    pub subject: String,
-    /// The seed that drew the case, for [`repeat`](crate::repeat); none for a case that was not drawn.
-    pub seed: Option<u64>,
-    /// The simplest case found that fails: operation, shapes, dtypes, layouts and values.
-    pub case: String,
-    /// What went wrong.
-    pub problem: String,
-    pub(crate) device: String,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { subject, seed, case, problem, device } = self;
-        write!(f, "{device}: {problem}. Case: {case}.")?;
-        match seed {
-            Some(seed) => write!(f, " Repeat: osnova_conformance::repeat(device, {subject:?}, {seed})"),
-            None => Ok(()),
-        }
-    }
-}
 
 /// Runs the case that `seed` draws, and, if it fails, makes it as simple as it gets.
 pub(crate) fn run_seed(device: Device, settings: &Settings, subject: &Subject, seed: u64) -> Result<(), Failure> {

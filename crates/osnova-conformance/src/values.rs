@@ -55,9 +55,7 @@ impl Values {
                 Self::Index(size) => within(index, 0, size.max(1) as i64 - 1),
                 Self::IndexOr(_, other) if word(index) % 4 == 0 => other,
                 Self::IndexOr(size, _) => within(index, 0, size.max(1) as i64 - 1),
-                Self::OutOfRange(size) if index == outside => {
-                    [-1, size as i64, i64::MIN, i64::MAX][word(index) as usize % 4]
-                }
+                Self::OutOfRange(size) if index == outside => beyond(dtype, size)[word(index) as usize % 4],
                 Self::OutOfRange(size) => within(index, 0, size.max(1) as i64 - 1),
                 Self::Masked | Self::OffGrid(_) | Self::Distinct | Self::Decades => within(index, 0, 5),
             };
@@ -93,6 +91,17 @@ impl fmt::Display for Values {
             Self::Between(low, high) => write!(f, "from {low} to {high}"),
             other => write!(f, "{}", format!("{other:?}").to_lowercase()),
         }
+    }
+}
+
+/// Indices that an axis of this size does not have, of those that the dtype holds.
+fn beyond(dtype: DType, size: usize) -> [i64; 4] {
+    let size = size as i64;
+    match dtype {
+        DType::I32 => [-1, size, i32::MIN.into(), i32::MAX.into()],
+        // Read as signed, the last two are negative.
+        DType::U32 => [size, size + 1, 1 << 31, u32::MAX.into()],
+        _ => [-1, size, i64::MIN, i64::MAX],
     }
 }
 

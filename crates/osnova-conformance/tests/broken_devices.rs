@@ -1,10 +1,10 @@
 //! The kit finds what is broken on purpose: a device each, wrong in one way.
 
-use osnova_conformance::{Report, Settings};
+use osnova_conformance::{Family, Report, Settings};
 use osnova_reference::{Number, Reference, ReferenceDevice};
 use osnova_tensor::{
-    Backend, Binary, Capabilities, DType, DTypeSet, Device, HostData, Inputs, Layout, Meta, Op, Outputs, Reduction,
-    Result, Shape, Tensor, Unary, Wrapper, view,
+    Activation, Backend, Binary, Capabilities, DType, DTypeSet, Device, HostData, Inputs, Layout, Meta, Op, Outputs,
+    Reduction, Result, Shape, Tensor, Unary, Wrapper, view,
 };
 use std::panic;
 use std::sync::{Arc, Mutex};
@@ -151,6 +151,9 @@ struct Shared(Arc<Mutex<HostData>>);
 fn pick(data: &HostData, positions: &[usize]) -> HostData {
     match data {
         HostData::F64(values) => HostData::F64(positions.iter().map(|&at| values[at]).collect()),
+        HostData::F32(values) => HostData::F32(positions.iter().map(|&at| values[at]).collect()),
+        HostData::I32(values) => HostData::I32(positions.iter().map(|&at| values[at]).collect()),
+        HostData::U32(values) => HostData::U32(positions.iter().map(|&at| values[at]).collect()),
         HostData::I64(values) => HostData::I64(positions.iter().map(|&at| values[at]).collect()),
         HostData::Bool(values) => HostData::Bool(positions.iter().map(|&at| values[at]).collect()),
         other => panic!("no {}", other.dtype()),
@@ -172,9 +175,15 @@ enum Fault {
     Panics,
     /// Each call gives slightly other bits.
     Forgets,
+    /// A function that it does not know is taken for another.
+    Guesses,
+    /// A composite of which it does not know a part is claimed.
+    Claims,
+    /// The exponential is off by a share of 1e-3 where it is large.
+    Bends,
 }
 
-/// A device for f64 and i64 that runs everything on the oracle, but for one fault.
+/// A device of a few dtypes that runs everything on the oracle, but for one fault.
 #[derive(Debug)]
 struct Careless {
     fault: Fault,
@@ -205,6 +214,10 @@ impl Backend for Careless {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities::new(self.dtypes)
+    }
+
+    fn claims(&self, op: &Op, _: &[Tensor]) -> bool {
+        self.fault == Fault::Claims && matches!(op, Op::Activate(Activation::Unknown))
     }
 
     fn upload(&self, device: Device, data: HostData, shape: Shape) -> Result<Tensor> {
@@ -243,7 +256,12 @@ impl Backend for Careless {
             }
             plain.push(Reference.upload(Device::reference(), data, *input.shape())?);
         }
-        let results = Reference.execute(Device::reference(), op, plain, outputs)?;
+        let known = match op {
+            Op::Unary(Unary::Unknown) if self.fault == Fault::Guesses => Op::Unary(Unary::Relu),
+            Op::Activate(Activation::Unknown) if self.fault == Fault::Claims => Op::Contiguous,
+            op => op.clone(),
+        };
+        let results = Reference.execute(Device::reference(), &known, plain, outputs)?;
         let store = |result: Tensor| {
             let mut data = result.to_host()?;
             if let (Fault::Forgets, Op::Reduce { kind: Reduction::Sum, .. }, HostData::F64(values)) =
@@ -254,6 +272,9 @@ impl Backend for Careless {
                 // Within the tolerance, but not the same twice.
                 values.iter_mut().for_each(|value| *value *= 1.0 + (*calls % 2) as f64 * f64::EPSILON);
             }
+            if let (Fault::Bends, Op::Unary(Unary::Exp), HostData::F32(values)) = (self.fault, op, &mut data) {
+                values.iter_mut().filter(|value| **value > 2.0).for_each(|value| *value *= 1.001);
+            }
             Ok(Self::store(device, data, *result.shape()))
         };
         results.into_iter().map(store).collect()
@@ -261,20 +282,92 @@ impl Backend for Careless {
 }
 
 fn careless(fault: Fault) -> Device {
-    let dtypes = DTypeSet::of(&[DType::F64, DType::I64, DType::Bool]);
-    Device::intern(Careless { fault, dtypes, calls: Mutex::new(0) })
+    careless_of(fault, &[DType::F64, DType::I64, DType::Bool])
+}
+
+fn careless_of(fault: Fault, dtypes: &[DType]) -> Device {
+    Device::intern(Careless { fault, dtypes: DTypeSet::of(dtypes), calls: Mutex::new(0) })
 }
 
 /// No truth values and no indices: what needs them is refused, and that is no fault.
 #[test]
 fn a_device_of_one_dtype_passes() {
-    let dtypes = DTypeSet::of(&[DType::F64]);
-    let device = Device::intern(Careless { fault: Fault::None, dtypes, calls: Mutex::new(0) });
-    let settings = Settings::default().cases(16);
-    use osnova_conformance::{bad_input, elementwise, indexing, reductions, special_values};
-    for family in [elementwise, indexing, reductions, special_values, bad_input] {
-        family(device, &settings).assert();
+    let settings = Settings::default().cases(16).may_skip(&[Family::Indexing]);
+    for dtype in [DType::F64, DType::F32] {
+        let report = osnova_conformance::run_all(careless_of(Fault::None, &[dtype]), &settings);
+        report.assert();
+        let skipped: Vec<Family> = report.skips().iter().map(|skip| skip.family).collect();
+        assert_eq!(skipped, [Family::Indexing]);
     }
+}
+
+/// Indices are i32 or u32 then, and derivatives f32.
+#[test]
+fn a_device_without_64_bits_passes_whole() {
+    for index in [DType::I32, DType::U32] {
+        let device = careless_of(Fault::None, &[DType::F32, index, DType::Bool]);
+        let report = osnova_conformance::run_all(device, &Settings::default().cases(16));
+        report.assert();
+        assert!(report.skips().is_empty());
+        assert_eq!(device.index_dtype(), index);
+    }
+}
+
+#[test]
+fn a_family_without_a_case_is_a_failure_unless_it_is_allowed_by_name() {
+    let device = careless_of(Fault::None, &[DType::F64]);
+    let settings = Settings::default().cases(2);
+    let report = osnova_conformance::indexing(device, &settings);
+    assert!(!report.passed() && report.failures().is_empty() && report.cases() == 0);
+    let message = report.to_string();
+    assert!(
+        message.contains("indexing was not tested") && message.contains("dtypes of careless (None): f64"),
+        "{message}"
+    );
+    // Another name does not help; its own does.
+    assert!(!osnova_conformance::indexing(device, &settings.may_skip(&[Family::Gradients])).passed());
+    let report = osnova_conformance::indexing(device, &settings.may_skip(&[Family::Indexing]));
+    assert!(report.passed() && report.skips()[0].allowed && report.to_string().contains("SKIPPED indexing"));
+    // No case at all is none of any family.
+    let report = osnova_conformance::run_all(device, &settings.cases(0));
+    assert_eq!((report.passed(), report.skips().len()), (false, Family::ALL.len()));
+    assert!(report.to_string().contains("no cases were asked for"));
+}
+
+#[test]
+fn families_are_listed_once() {
+    let names: Vec<&str> = Family::ALL.iter().map(|family| family.name()).collect();
+    assert!(names.contains(&"gradients") && names.contains(&"forward_mode") && names.contains(&"bad_input"));
+    assert_eq!(Family::BadInput.to_string(), "bad_input");
+    // Every family of them has a case on a device with every dtype.
+    let device = Device::intern(Reference);
+    let settings = Settings::default().cases(1);
+    for family in Family::ALL {
+        assert!(family.run(device, &settings).cases() > 0, "{family}");
+    }
+}
+
+#[test]
+fn a_function_that_is_not_known_and_taken_for_another() {
+    let report = osnova_conformance::bad_input(careless(Fault::Guesses), &settings());
+    assert_caught(&report, &["unknown operations"]);
+    assert!(report.failures()[0].problem.contains("it was not refused"), "{report}");
+}
+
+#[test]
+fn a_composite_with_an_unknown_part_that_is_claimed() {
+    let report = osnova_conformance::bad_input(careless(Fault::Claims), &settings());
+    assert_caught(&report, &["unknown operations"]);
+}
+
+/// Without f64 derivatives are checked in f32, and a wrong one is found.
+#[test]
+fn a_wrong_gradient_in_f32() {
+    let device = careless_of(Fault::Bends, &[DType::F32, DType::I64, DType::Bool]);
+    let report = osnova_conformance::gradients(device, &settings());
+    assert!(report.failures().iter().any(|failure| failure.subject == "exp (gradient)"), "{report}");
+    let report = osnova_conformance::forward_mode(device, &settings());
+    assert!(report.failures().iter().any(|failure| failure.subject == "exp (forward mode)"), "{report}");
 }
 
 #[test]

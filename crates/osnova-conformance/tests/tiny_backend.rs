@@ -111,18 +111,25 @@ fn compute(op: &Op, inputs: &[Array], outputs: &[Meta]) -> Result<Vec<HostData>>
         }
 
         (Op::Unary(kind), Some(x)) => match &x.data {
-            HostData::F32(x) => HostData::F32(x.iter().map(|&x| unary(*kind, x.into()) as f32).collect()),
-            HostData::I64(x) => HostData::I64(x.iter().map(|&x| unary_integer(*kind, x)).collect()),
-            x => HostData::Bool(bools(x).iter().map(|x| !x).collect()),
+            HostData::F32(x) => {
+                let function = unary(*kind).ok_or_else(|| unknown(op))?;
+                HostData::F32(x.iter().map(|&x| function(x.into()) as f32).collect())
+            }
+            HostData::I64(x) => {
+                let function = unary_integer(*kind).ok_or_else(|| unknown(op))?;
+                HostData::I64(x.iter().map(|&x| function(x)).collect())
+            }
+            x if *kind == Unary::Not => HostData::Bool(bools(x).iter().map(|x| !x).collect()),
+            _ => return Err(unknown(op)),
         },
         (Op::Binary(kind), Some(_)) => match [expand(&inputs[0], &shape), expand(&inputs[1], &shape)] {
-            [HostData::F32(x), HostData::F32(y)] => HostData::F32(zip(&x, &y, |x, y| binary(*kind, x, y))),
-            [HostData::I64(x), HostData::I64(y)] => HostData::I64(zip(&x, &y, |x, y| binary_integer(*kind, x, y))),
-            [x, y] => HostData::Bool(zip(&bools(&x), &bools(&y), |x, y| match kind {
-                Binary::And => x & y,
-                Binary::Or => x | y,
-                _ => x ^ y,
-            })),
+            [HostData::F32(x), HostData::F32(y)] => {
+                HostData::F32(zip(&x, &y, binary(*kind).ok_or_else(|| unknown(op))?))
+            }
+            [HostData::I64(x), HostData::I64(y)] => {
+                HostData::I64(zip(&x, &y, binary_integer(*kind).ok_or_else(|| unknown(op))?))
+            }
+            [x, y] => HostData::Bool(zip(&bools(&x), &bools(&y), logical(*kind).ok_or_else(|| unknown(op))?)),
         },
         (Op::Compare(kind), Some(_)) => {
             HostData::Bool(match [expand(&inputs[0], &shape), expand(&inputs[1], &shape)] {
@@ -228,95 +235,113 @@ fn compute(op: &Op, inputs: &[Array], outputs: &[Meta]) -> Result<Vec<HostData>>
             }
         }
         // Composites do not come here: this backend claims none. A primitive newer than this backend does.
-        _ => return Err(Error::device("tiny", format!("it cannot run {}", op.name()), "Use another device")),
+        _ => return Err(unknown(op)),
     };
     Ok(vec![data])
 }
 
-fn unary(kind: Unary, x: f64) -> f64 {
-    match kind {
-        Unary::Neg => -x,
-        Unary::Abs => x.abs(),
-        Unary::Sign if x == 0.0 => 0.0,
-        Unary::Sign => x.signum(),
-        Unary::Exp => x.exp(),
-        Unary::Expm1 => x.exp_m1(),
-        Unary::Ln => x.ln(),
-        Unary::Ln1p => x.ln_1p(),
-        Unary::Sqrt => x.sqrt(),
-        Unary::Rsqrt => x.sqrt().recip(),
-        Unary::Recip => x.recip(),
-        Unary::Sin => x.sin(),
-        Unary::Cos => x.cos(),
-        Unary::Tanh => x.tanh(),
-        Unary::Sigmoid => 1.0 / (1.0 + (-x).exp()),
-        Unary::Erf => libm::erf(x),
-        Unary::Floor => x.floor(),
-        Unary::Ceil => x.ceil(),
-        Unary::Round => x.round_ties_even(),
-        _ => {
-            if x < 0.0 {
-                0.0
-            } else {
-                x
-            }
-        }
-    }
+fn unknown(op: &Op) -> Box<Error> {
+    Error::unknown("tiny", op.name())
 }
 
-fn unary_integer(kind: Unary, x: i64) -> i64 {
-    match kind {
-        Unary::Neg => x.wrapping_neg(),
-        Unary::Abs => x.wrapping_abs(),
-        Unary::Sign => x.signum(),
-        Unary::Not => !x,
-        _ => x.max(0),
-    }
+/// A function of one number; nothing where it is not known.
+fn unary(kind: Unary) -> Option<fn(f64) -> f64> {
+    let function: fn(f64) -> f64 = match kind {
+        Unary::Neg => |x| -x,
+        Unary::Abs => f64::abs,
+        Unary::Sign => |x| if x == 0.0 { 0.0 } else { x.signum() },
+        Unary::Exp => f64::exp,
+        Unary::Expm1 => f64::exp_m1,
+        Unary::Ln => f64::ln,
+        Unary::Ln1p => f64::ln_1p,
+        Unary::Sqrt => f64::sqrt,
+        Unary::Rsqrt => |x| x.sqrt().recip(),
+        Unary::Recip => f64::recip,
+        Unary::Sin => f64::sin,
+        Unary::Cos => f64::cos,
+        Unary::Tanh => f64::tanh,
+        Unary::Sigmoid => |x| 1.0 / (1.0 + (-x).exp()),
+        Unary::Erf => libm::erf,
+        Unary::Floor => f64::floor,
+        Unary::Ceil => f64::ceil,
+        Unary::Round => f64::round_ties_even,
+        Unary::Relu => |x| if x < 0.0 { 0.0 } else { x },
+        _ => return None,
+    };
+    Some(function)
 }
 
-fn binary(kind: Binary, x: f32, y: f32) -> f32 {
-    match kind {
-        Binary::Add => x + y,
-        Binary::Sub => x - y,
-        Binary::Mul => x * y,
-        Binary::Div => x / y,
-        Binary::Pow => f64::from(x).powf(y.into()) as f32,
-        _ if x.is_nan() || y.is_nan() => f32::NAN,
-        Binary::Min => x.min(y),
-        _ => x.max(y),
-    }
+fn unary_integer(kind: Unary) -> Option<fn(i64) -> i64> {
+    let function: fn(i64) -> i64 = match kind {
+        Unary::Neg => i64::wrapping_neg,
+        Unary::Abs => i64::wrapping_abs,
+        Unary::Sign => i64::signum,
+        Unary::Relu => |x| x.max(0),
+        Unary::Not => |x| !x,
+        _ => return None,
+    };
+    Some(function)
 }
 
-fn binary_integer(kind: Binary, x: i64, y: i64) -> i64 {
-    match kind {
-        Binary::Add => x.wrapping_add(y),
-        Binary::Sub => x.wrapping_sub(y),
-        Binary::Mul => x.wrapping_mul(y),
-        Binary::Div => {
-            if y == 0 {
-                0
-            } else {
-                x.wrapping_div(y)
-            }
-        }
-        Binary::Pow if y < 0 => {
-            if matches!(x, 1 | -1) {
-                x.pow((y % 2).unsigned_abs() as u32)
-            } else {
-                0
-            }
-        }
-        // x^y by the bits of y.
-        Binary::Pow => (0..63).rev().fold(1i64, |power, bit| {
-            let square = power.wrapping_mul(power);
-            if y >> bit & 1 == 1 { square.wrapping_mul(x) } else { square }
-        }),
-        Binary::Min => x.min(y),
-        Binary::Max => x.max(y),
-        Binary::And => x & y,
-        Binary::Or => x | y,
-        _ => x ^ y,
+fn binary(kind: Binary) -> Option<fn(f32, f32) -> f32> {
+    let function: fn(f32, f32) -> f32 = match kind {
+        Binary::Add => |x, y| x + y,
+        Binary::Sub => |x, y| x - y,
+        Binary::Mul => |x, y| x * y,
+        Binary::Div => |x, y| x / y,
+        Binary::Pow => |x, y| f64::from(x).powf(y.into()) as f32,
+        Binary::Min => minimum,
+        Binary::Max => maximum,
+        _ => return None,
+    };
+    Some(function)
+}
+
+/// NaN wins, unlike in `f32::min`.
+fn minimum(x: f32, y: f32) -> f32 {
+    if x.is_nan() || y.is_nan() { f32::NAN } else { x.min(y) }
+}
+
+fn maximum(x: f32, y: f32) -> f32 {
+    if x.is_nan() || y.is_nan() { f32::NAN } else { x.max(y) }
+}
+
+fn binary_integer(kind: Binary) -> Option<fn(i64, i64) -> i64> {
+    let function: fn(i64, i64) -> i64 = match kind {
+        Binary::Add => i64::wrapping_add,
+        Binary::Sub => i64::wrapping_sub,
+        Binary::Mul => i64::wrapping_mul,
+        Binary::Div => |x, y| if y == 0 { 0 } else { x.wrapping_div(y) },
+        Binary::Pow => power,
+        Binary::Min => i64::min,
+        Binary::Max => i64::max,
+        Binary::And => |x, y| x & y,
+        Binary::Or => |x, y| x | y,
+        Binary::Xor => |x, y| x ^ y,
+        _ => return None,
+    };
+    Some(function)
+}
+
+fn power(x: i64, y: i64) -> i64 {
+    if y < 0 {
+        return if matches!(x, 1 | -1) { x.pow((y % 2).unsigned_abs() as u32) } else { 0 };
     }
+    // x^y by the bits of y.
+    (0..63).rev().fold(1i64, |power, bit| {
+        let square = power.wrapping_mul(power);
+        if y >> bit & 1 == 1 { square.wrapping_mul(x) } else { square }
+    })
+}
+
+fn logical(kind: Binary) -> Option<fn(bool, bool) -> bool> {
+    let function: fn(bool, bool) -> bool = match kind {
+        Binary::And => |x, y| x & y,
+        Binary::Or => |x, y| x | y,
+        Binary::Xor => |x, y| x ^ y,
+        _ => return None,
+    };
+    Some(function)
 }
 
 fn compare<T: PartialOrd>(kind: Comparison, x: T, y: T) -> bool {
@@ -335,8 +360,8 @@ fn reduce(kind: Reduction, line: &[f32]) -> f32 {
     match kind {
         Reduction::Sum => numbers.sum(),
         Reduction::Prod => numbers.product(),
-        Reduction::Max => numbers.fold(f32::NEG_INFINITY, |x, y| binary(Binary::Max, x, y)),
-        Reduction::Min => numbers.fold(f32::INFINITY, |x, y| binary(Binary::Min, x, y)),
+        Reduction::Max => numbers.fold(f32::NEG_INFINITY, maximum),
+        Reduction::Min => numbers.fold(f32::INFINITY, minimum),
     }
 }
 

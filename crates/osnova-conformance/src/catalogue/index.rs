@@ -6,10 +6,9 @@ use crate::values::Values;
 use osnova_tensor::{DType, Op};
 use proptest::prelude::*;
 
-/// The dtypes for indexing; none if the device has no indices.
-fn dtype(draw: &Draw, numbers: bool) -> Option<BoxedStrategy<DType>> {
-    let indices = draw.dtypes.contains(&DType::I64) || draw.gradient();
-    draw.dtype(|dtype| !numbers || dtype != DType::Bool).filter(|_| indices)
+/// The dtypes for indexing, of elements and of indices; none if the device has no indices.
+fn dtypes(draw: &Draw, numbers: bool) -> Option<impl Strategy<Value = (DType, DType)> + use<>> {
+    Some((draw.dtype(|dtype| !numbers || dtype != DType::Bool)?, draw.index()?))
 }
 
 /// A shape, an axis of it, and an index shape that is no longer on the other axes.
@@ -27,21 +26,20 @@ fn shapes() -> BoxedStrategy<(Vec<usize>, usize, Vec<usize>)> {
 
 pub(super) fn gather(draw: &Draw) -> Vec<Entry> {
     let values = draw.values(Values::Wide, Values::Special, Values::OffGrid(0.1));
-    let Some(dtype) = dtype(draw, false) else { return Vec::new() };
-    let cases = (shapes(), dtype).prop_flat_map(move |((dims, axis, index), dtype)| {
+    let Some(dtypes) = dtypes(draw, false) else { return Vec::new() };
+    let cases = (shapes(), dtypes).prop_flat_map(move |((dims, axis, index), (dtype, held))| {
         let size = dims[axis];
-        case(Op::Gather { axis }, vec![(dims, dtype, values), (index, DType::I64, Values::Index(size))])
+        case(Op::Gather { axis }, vec![(dims, dtype, values), (index, held, Values::Index(size))])
     });
     vec![("gather".into(), cases.boxed())]
 }
 
 pub(super) fn scatter_add(draw: &Draw) -> Vec<Entry> {
     let values = draw.values(Values::Between(-4.0, 4.0), Values::NotFinite, Values::OffGrid(0.1));
-    let Some(dtype) = dtype(draw, true) else { return Vec::new() };
-    let cases = (shapes(), dtype).prop_flat_map(move |((dims, axis, index), dtype)| {
+    let Some(dtypes) = dtypes(draw, true) else { return Vec::new() };
+    let cases = (shapes(), dtypes).prop_flat_map(move |((dims, axis, index), (dtype, held))| {
         let size = dims[axis];
-        let parts =
-            vec![(dims, dtype, values), (index.clone(), DType::I64, Values::Index(size)), (index, dtype, values)];
+        let parts = vec![(dims, dtype, values), (index.clone(), held, Values::Index(size)), (index, dtype, values)];
         case(Op::ScatterAdd { axis }, parts)
     });
     vec![("scatter_add".into(), cases.boxed())]
@@ -59,23 +57,22 @@ fn slices() -> BoxedStrategy<(Vec<usize>, usize, usize)> {
 
 pub(super) fn select(draw: &Draw) -> Vec<Entry> {
     let values = draw.values(Values::Wide, Values::Special, Values::OffGrid(0.1));
-    let Some(dtype) = dtype(draw, false) else { return Vec::new() };
-    let cases = (slices(), dtype).prop_flat_map(move |((dims, axis, length), dtype)| {
+    let Some(dtypes) = dtypes(draw, false) else { return Vec::new() };
+    let cases = (slices(), dtypes).prop_flat_map(move |((dims, axis, length), (dtype, held))| {
         let size = dims[axis];
-        case(Op::IndexSelect { axis }, vec![(dims, dtype, values), (vec![length], DType::I64, Values::Index(size))])
+        case(Op::IndexSelect { axis }, vec![(dims, dtype, values), (vec![length], held, Values::Index(size))])
     });
     vec![("index_select".into(), cases.boxed())]
 }
 
 pub(super) fn add(draw: &Draw) -> Vec<Entry> {
     let values = draw.values(Values::Between(-4.0, 4.0), Values::NotFinite, Values::OffGrid(0.1));
-    let Some(dtype) = dtype(draw, true) else { return Vec::new() };
-    let cases = (slices(), dtype).prop_flat_map(move |((dims, axis, length), dtype)| {
+    let Some(dtypes) = dtypes(draw, true) else { return Vec::new() };
+    let cases = (slices(), dtypes).prop_flat_map(move |((dims, axis, length), (dtype, held))| {
         let size = dims[axis];
         let mut source = dims.clone();
         source[axis] = length;
-        let parts =
-            vec![(dims, dtype, values), (vec![length], DType::I64, Values::Index(size)), (source, dtype, values)];
+        let parts = vec![(dims, dtype, values), (vec![length], held, Values::Index(size)), (source, dtype, values)];
         case(Op::IndexAdd { axis }, parts)
     });
     vec![("index_add".into(), cases.boxed())]

@@ -12,9 +12,12 @@ mod reduce;
 use crate::case::Case;
 use crate::check::{Verdict, against_oracle};
 use crate::values::Values;
-use crate::{Family, Settings, bad_input, draw, gradient};
+use crate::{Family, Settings, bad_input, draw, gradient, single, unknown};
 use osnova_tensor::{DType, Device, OpKind};
 use proptest::strategy::BoxedStrategy;
+
+/// How a case is tested.
+pub(crate) type Check = fn(Device, &Settings, &Case) -> Verdict;
 
 /// One function of one operation, and how it is tested.
 pub(crate) struct Subject {
@@ -22,7 +25,7 @@ pub(crate) struct Subject {
     pub(crate) name: String,
     pub(crate) family: Family,
     pub(crate) cases: BoxedStrategy<Case>,
-    pub(crate) check: fn(Device, &Settings, &Case) -> Verdict,
+    pub(crate) check: Check,
     /// How many plain cases one of these costs: so many fewer are run.
     pub(crate) cost: u64,
 }
@@ -34,7 +37,7 @@ pub(crate) enum Flavour {
     Plain,
     /// NaN, infinities, extremes.
     Special,
-    /// Smooth, away from kinks, in f64.
+    /// Smooth, away from kinks.
     Gradient,
 }
 
@@ -42,6 +45,8 @@ pub(crate) enum Flavour {
 pub(crate) struct Draw {
     pub(crate) flavour: Flavour,
     pub(crate) dtypes: Vec<DType>,
+    /// The dtypes of the device that indices may have.
+    pub(crate) indices: Vec<DType>,
 }
 
 /// One function's name and its cases.
@@ -52,6 +57,11 @@ impl Draw {
     fn dtype(&self, accepts: impl Fn(DType) -> bool) -> Option<BoxedStrategy<DType>> {
         let dtypes: Vec<DType> = self.dtypes.iter().copied().filter(|&dtype| accepts(dtype)).collect();
         (!dtypes.is_empty()).then(|| draw::dtype(&dtypes))
+    }
+
+    /// The dtypes for indices; `None` if the device has none.
+    fn index(&self) -> Option<BoxedStrategy<DType>> {
+        (!self.indices.is_empty()).then(|| draw::dtype(&self.indices))
     }
 
     /// The values of one flavour.
@@ -135,9 +145,11 @@ fn family(kind: OpKind) -> Family {
 pub(crate) fn subjects(device: Device) -> Vec<Subject> {
     let supported = device.capabilities().dtypes;
     let dtypes: Vec<DType> = DType::ALL.into_iter().filter(|&dtype| supported.contains(dtype)).collect();
+    let indices: Vec<DType> = DType::INDICES.into_iter().filter(|&dtype| supported.contains(dtype)).collect();
+    let draw = |flavour, dtypes| Draw { flavour, dtypes, indices: indices.clone() };
     let mut subjects = Vec::new();
     for &kind in OpKind::ALL {
-        let plain = Draw { flavour: Flavour::Plain, dtypes: dtypes.clone() };
+        let plain = draw(Flavour::Plain, dtypes.clone());
         for (name, cases) in entries(kind, &plain) {
             let bad = Subject {
                 name: format!("{name} (bad input)"),
@@ -149,7 +161,7 @@ pub(crate) fn subjects(device: Device) -> Vec<Subject> {
             subjects.push(Subject { name, family: family(kind), cases, check: against_oracle, cost: 1 });
             subjects.push(bad);
         }
-        let special = Draw { flavour: Flavour::Special, dtypes: dtypes.clone() };
+        let special = draw(Flavour::Special, dtypes.clone());
         subjects.extend(entries(kind, &special).into_iter().map(|(name, cases)| Subject {
             name: format!("{name} (special values)"),
             family: Family::SpecialValues,
@@ -157,29 +169,37 @@ pub(crate) fn subjects(device: Device) -> Vec<Subject> {
             check: against_oracle,
             cost: 1,
         }));
-        if supported.contains(DType::F64) {
-            // Indices and conditions keep their dtypes; what carries a gradient is f64.
-            let smooth = Draw { flavour: Flavour::Gradient, dtypes: vec![DType::F64] };
-            for (name, cases) in entries(kind, &smooth) {
+        if let Some((dtype, reverse, forward)) = derivatives(&dtypes) {
+            // Indices and conditions keep their dtypes; what carries a gradient has this one.
+            for (name, cases) in entries(kind, &draw(Flavour::Gradient, vec![dtype])) {
                 subjects.push(Subject {
                     name: format!("{name} (gradient)"),
                     family: Family::Gradients,
                     cases: cases.clone(),
-                    check: gradient::check,
+                    check: reverse,
                     cost: 16,
                 });
                 subjects.push(Subject {
                     name: format!("{name} (forward mode)"),
                     family: Family::ForwardMode,
                     cases,
-                    check: gradient::check_forward,
+                    check: forward,
                     cost: 16,
                 });
             }
         }
     }
     subjects.extend(bad_input::unsupported_dtypes(&dtypes));
+    subjects.extend(unknown::operations(&dtypes));
     subjects
+}
+
+/// What derivatives are checked in, and how: in f64 against differences, else in f32 against the oracle.
+fn derivatives(dtypes: &[DType]) -> Option<(DType, Check, Check)> {
+    if dtypes.contains(&DType::F64) {
+        return Some((DType::F64, gradient::check, gradient::check_forward));
+    }
+    dtypes.contains(&DType::F32).then_some((DType::F32, single::check, single::check_forward))
 }
 
 #[cfg(test)]
@@ -190,7 +210,8 @@ mod tests {
 
     #[test]
     fn every_operation_has_cases_and_every_subject_a_name_of_its_own() {
-        let plain = Draw { flavour: Flavour::Plain, dtypes: DType::ALL.to_vec() };
+        let (dtypes, indices) = (DType::ALL.to_vec(), DType::INDICES.to_vec());
+        let plain = Draw { flavour: Flavour::Plain, dtypes, indices };
         for &kind in OpKind::ALL {
             assert!(!entries(kind, &plain).is_empty(), "{kind:?} is not drawn");
         }

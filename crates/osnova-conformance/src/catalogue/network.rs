@@ -5,7 +5,7 @@ use crate::draw::{case, filled, shape, shape_and_axes, shape_and_axis, shape_of_
 use crate::values::Values;
 use osnova_tensor::{
     Activation, Axes, BinaryCrossEntropy, CrossEntropy, Custom, CustomOp, DType, Inputs, LayerNorm, Meta, Metas, Op,
-    Outputs, Real, ReductionKind, Result, Tensor,
+    Outputs, Real, ReductionKind, Result, Scalar, Tensor,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -113,12 +113,11 @@ fn reduction() -> BoxedStrategy<ReductionKind> {
 }
 
 pub(super) fn cross_entropy(draw: &Draw) -> Vec<Entry> {
-    let indices = draw.dtypes.contains(&DType::I64) || draw.gradient();
-    let (Some(dtype), values) = (floats(draw).filter(|_| indices), values(draw)) else { return Vec::new() };
+    let (Some(dtype), Some(index), values) = (floats(draw), draw.index(), values(draw)) else { return Vec::new() };
     let gradient = draw.gradient();
     let ignore = prop_oneof![3 => Just(None), 1 => Just(Some(-100i64)), 1 => Just(Some(1i64))];
-    let drawn = (0..7usize, 1..8usize, dtype, reduction(), any::<[bool; 3]>(), ignore);
-    let cases = drawn.prop_flat_map(move |(batch, classes, dtype, reduction, flags, ignore_index)| {
+    let drawn = (0..7usize, 1..8usize, (dtype, index), reduction(), any::<[bool; 3]>(), ignore);
+    let cases = drawn.prop_flat_map(move |(batch, classes, (dtype, index), reduction, flags, ignore_index)| {
         let [smoothed, weighted, with_gradient] = flags;
         let attributes = CrossEntropy {
             reduction,
@@ -128,10 +127,11 @@ pub(super) fn cross_entropy(draw: &Draw) -> Vec<Entry> {
             with_gradient: with_gradient && !gradient,
         };
         let target = match ignore_index {
-            Some(ignored) => Values::IndexOr(classes, ignored),
-            None => Values::Index(classes),
+            // A number that the dtype lacks is ignored nowhere.
+            Some(ignored) if Scalar::from(ignored).fits(index) => Values::IndexOr(classes, ignored),
+            _ => Values::Index(classes),
         };
-        let mut parts = vec![(vec![batch, classes], dtype, values), (vec![batch], DType::I64, target)];
+        let mut parts = vec![(vec![batch, classes], dtype, values), (vec![batch], index, target)];
         if weighted {
             parts.push((vec![classes], dtype, Values::Between(0.5, 2.0)));
         }

@@ -33,8 +33,8 @@ pub(super) fn reduce(draw: &Draw) -> Vec<Entry> {
 }
 
 pub(super) fn position(draw: &Draw) -> Vec<Entry> {
-    let supported = draw.dtypes.contains(&DType::I64);
-    if draw.gradient() || !supported {
+    // Positions are i64.
+    if draw.gradient() || !draw.indices.contains(&DType::I64) {
         return Vec::new();
     }
     // Few different values: the first of equals must win.
@@ -64,7 +64,7 @@ pub(super) fn running_sum(draw: &Draw) -> Vec<Entry> {
 pub(super) fn sort(draw: &Draw) -> Vec<Entry> {
     let values = draw.values(Values::Index(6), Values::Special, Values::Distinct);
     let gradient = draw.gradient();
-    let supported = draw.dtypes.contains(&DType::I64) || gradient;
+    let supported = draw.indices.contains(&DType::I64);
     let Some(dtype) = draw.dtype(|_| true).filter(|_| supported) else { return Vec::new() };
     let cases = (shape_and_axis(), dtype, any::<bool>(), any::<bool>()).prop_flat_map(
         move |((dims, axis), dtype, descending, ties)| {
