@@ -7,6 +7,7 @@ mod division;
 
 pub use division::Folds;
 
+use crate::dataset::classes_of;
 use crate::random::{Purpose, permutation, shuffle};
 use crate::{DataError, Dataset, Result, memory};
 use division::{Assigned, Division, Repeat};
@@ -176,7 +177,7 @@ impl StratifiedKFold {
 
 impl CrossValidator for StratifiedKFold {
     fn folds(&self, data: &dyn Dataset) -> Result<Folds> {
-        self.split(&data.classes()?)
+        self.split(&classes_of("StratifiedKFold", data)?)
     }
 }
 
@@ -233,7 +234,7 @@ impl CrossValidator for RepeatedKFold {
         if !self.stratified {
             return self.split(data.len());
         }
-        let classes = data.classes()?;
+        let classes = classes_of("RepeatedKFold", data)?;
         let folds = StratifiedKFold::new(self.folds).shuffle(self.seed);
         self.repeat(classes.len(), Repeat::Stratified(folds, classes))
     }

@@ -52,11 +52,14 @@ pub(crate) fn no_utf8_text(start: &[u8]) -> Option<Foreign> {
     if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") || start.starts_with(b"\0\0\xfe\xff") {
         return Some(utf16);
     }
-    // Latin letters, digits and delimiters in UTF-16 are every second byte zero, without a byte order mark too.
-    let pairs = &start.as_chunks::<2>().0[..(start.len() / 2).min(8)];
-    let little = pairs.iter().all(|pair| pair[0] != 0 && pair[1] == 0);
-    let big = pairs.iter().all(|pair| pair[0] == 0 && pair[1] != 0);
-    if pairs.len() >= 2 && (little || big) { Some(utf16) } else { binary_format(start) }
+    // Latin letters, digits and delimiters are every second byte zero in UTF-16, and three of four in UTF-32, with or
+    // without a byte order mark. UTF-8 has hardly a reason for a zero at all.
+    let pairs = &start.as_chunks::<2>().0[..(start.len() / 2).min(32)];
+    let zeros = |place: usize| pairs.iter().filter(|pair| pair[place] == 0).count();
+    let (even, odd) = (zeros(0), zeros(1));
+    let many = even + odd >= 2 && 4 * (even + odd) >= 2 * pairs.len();
+    let is_wide = many && (even == 0 || odd == 0 || even + odd > pairs.len());
+    if is_wide { Some(utf16) } else { binary_format(start) }
 }
 
 #[cfg(test)]
@@ -86,6 +89,10 @@ mod tests {
         ] {
             assert_eq!(no_utf8_text(start).map(|foreign| foreign.advice), Some(ENCODE), "{start:?}");
         }
+        let utf32: Vec<u8> = "a,b\n".chars().flat_map(|character| u32::from(character).to_le_bytes()).collect();
+        assert_eq!(no_utf8_text(&utf32).map(|foreign| foreign.advice), Some(ENCODE));
+        let accented: Vec<u8> = "größe,ш,λ\n1,2,3\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(no_utf8_text(&accented).map(|foreign| foreign.advice), Some(ENCODE));
     }
 
     #[test]

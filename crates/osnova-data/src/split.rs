@@ -2,6 +2,7 @@
 //!
 //! A split consumes the data set, and what it returns does not lead back to the whole: see [`SealedTest`].
 
+use crate::dataset::classes_of;
 use crate::random::{Purpose, permutation, shuffle};
 use crate::{DataError, Dataset, Result, SealedTest, Subset, memory};
 use std::sync::Arc;
@@ -113,7 +114,7 @@ impl SplitOptions {
         match &self.strategy {
             Strategy::Shuffled => cut(operation, permutation(operation, samples, seed, Purpose::Split, 0)?, sizes),
             Strategy::InOrder => cut(operation, memory::indices(operation, samples)?, sizes),
-            Strategy::Stratified => stratify(operation, &data.classes()?, sizes, seed),
+            Strategy::Stratified => stratify(operation, &classes_of(operation, data)?, sizes, seed),
             Strategy::Grouped(groups) => {
                 one_each("groups", groups.len())?;
                 group(operation, groups, sizes, seed)

@@ -192,7 +192,7 @@ proptest! {
     #[test]
     fn every_table_that_is_written_by_the_standard_is_read_back(
         rows in (1usize..5).prop_flat_map(|width| {
-            prop::collection::vec(prop::collection::vec("[ -~\r\néß\u{0}\u{1b}]{0,12}", width), 1..8)
+            prop::collection::vec(prop::collection::vec("[ -~\r\néß\u{1b}]{0,12}", width), 1..8)
         }),
         sizes in prop::collection::vec(1usize..50, 1..4), zip in any::<bool>(), line_end in prop::sample::select(vec!["\n", "\r\n"])
     ) {

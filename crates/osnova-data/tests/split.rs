@@ -218,6 +218,46 @@ fn sizes_of_parts_that_make_no_sense_are_refused() {
     }
 }
 
+/// Says that it has more samples than classes.
+#[derive(Debug)]
+struct Short;
+
+impl Dataset for Short {
+    fn len(&self) -> usize {
+        20
+    }
+
+    fn feature_shape(&self) -> &[usize] {
+        &[1]
+    }
+
+    fn target_kind(&self) -> TargetKind {
+        TargetKind::Class { count: 2 }
+    }
+
+    fn read_features(&self, _: usize, _: &mut [f32]) -> Result<()> {
+        Ok(())
+    }
+
+    fn classes(&self) -> Result<Vec<i64>> {
+        Ok(vec![0, 1, 0, 1, 0, 1])
+    }
+}
+
+#[test]
+fn a_data_set_that_miscounts_its_classes_is_refused() {
+    let stratified = SplitOptions::stratified(0);
+    for error in [
+        train_test_split(Short, 0.5, &stratified).unwrap_err(),
+        train_validation_test_split(Short, [0.6, 0.2, 0.2], &stratified).unwrap_err(),
+        StratifiedKFold::new(2).folds(&Short).unwrap_err(),
+        RepeatedKFold::new(2, 2, 0).stratified().folds(&Short).unwrap_err(),
+        ArrayDataset::from_dataset(&Short).unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("20 samples"), "{error}");
+    }
+}
+
 #[test]
 fn equal_times_keep_their_order_zero_too() {
     let times = vec![0.0, -0.0, 0.0, -0.0, f64::NEG_INFINITY, f64::INFINITY];

@@ -195,6 +195,8 @@ impl<'a> Table<'a> {
     fn no_number(&self, text: &str, row: u64, column: usize) -> DataError {
         let advice = if column == 0 && text.starts_with('#') {
             "If the line is a comment, remove it: comments are not part of CSV"
+        } else if text.contains('\0') {
+            "Zeros in a text: save the file as UTF-8 if it is in UTF-16"
         } else if self.columns.width() == 1 && text.contains([';', '\t', '|', ',']) {
             "Say what stands between the cells with `delimiter`"
         } else if text.replace(',', ".").parse::<f32>().is_ok() {

@@ -156,6 +156,16 @@ pub trait Dataset: fmt::Debug + Send + Sync {
     }
 }
 
+/// The classes of all samples, of which a data set's own code may give too few or too many.
+pub(crate) fn classes_of(operation: &'static str, data: &dyn Dataset) -> Result<Vec<i64>> {
+    let classes = data.classes()?;
+    if classes.len() == data.len() {
+        return Ok(classes);
+    }
+    let problem = format!("the data set gives {} classes for {} samples", classes.len(), data.len());
+    Err(DataError::argument(operation, problem, "Mend its `classes` method"))
+}
+
 /// The features of these samples, row after row.
 pub(crate) fn feature_rows(
     operation: &'static str,
