@@ -100,7 +100,7 @@ impl Engine {
             return Ok(());
         }
         let (target, meta) = (self.block(tensor)?, Meta::new(*tensor.shape(), tensor.dtype()));
-        let what = Described("the upload of a tensor", &meta);
+        let what = Described("the copy to the device of a tensor", &meta);
         let mut staging = self.stream.take(bytes.len() as u64, Placement::Upload, &what)?;
         staging.bytes()[..bytes.len()].copy_from_slice(bytes);
         self.stream.upload(staging, target.handle(), start as u64, bytes.len() as u64)
@@ -116,7 +116,7 @@ impl Engine {
             return decoded(&[]);
         }
         let source = self.block(tensor)?;
-        let what = Described("the download of a tensor", &meta);
+        let what = Described("the copy to the host of a tensor", &meta);
         let staging = self.stream.take(bytes as u64, Placement::Readback, &what)?;
         let offset = (tensor.layout().offset() * size) as u64;
         let mut staging = self.stream.read(source.handle(), offset, staging, bytes as u64)?;

@@ -3,7 +3,7 @@
 mod common;
 
 use common::device;
-use osnova_tensor::{DType, HostData, Result, Tensor};
+use osnova_tensor::{CrossEntropy, DType, Device, HostData, Op, Result, Tensor};
 
 /// Numbers from 0 up to `below`, the same every time (Knuth's linear congruential generator).
 fn drawn(count: usize, below: u64) -> impl Iterator<Item = u64> {
@@ -208,6 +208,98 @@ fn wrong_indices_are_told() -> Result<()> {
             message.contains("index_add") && message.contains("index -2 is out of range for axis 0 of size 4"),
             "{message}"
         );
+    }
+    Ok(())
+}
+
+/// The dtypes of indices that the device has.
+fn index_dtypes(device: Device) -> impl Iterator<Item = DType> {
+    DType::INDICES.into_iter().filter(move |&dtype| device.capabilities().dtypes.contains(dtype))
+}
+
+/// Everything by an index of each dtype, few and many of them, the index a view that does not begin at 0.
+#[test]
+fn indices_of_every_dtype() -> Result<()> {
+    let Some(device) = device() else { return Ok(()) };
+    for dtype in index_dtypes(device) {
+        for count in [5usize, 3000] {
+            let chosen: Vec<i64> = drawn(count, 7).map(|index| index as i64).collect();
+            // Every second element, the first one left out, is the index; what lies between is out of range.
+            let spread: Vec<i64> = chosen.iter().flat_map(|&index| [9, index]).collect();
+            let index = Tensor::from_indices(spread, [count, 2], dtype, device)?.narrow(1, 1, 1)?.reshape([count])?;
+            let rows = Tensor::from_vec((0..21).map(|at| at as f32).collect::<Vec<_>>(), [7, 3], device)?;
+            let picked: Vec<f32> =
+                chosen.iter().flat_map(|&row| (0..3).map(move |column| (row * 3 + column) as f32)).collect();
+            assert_eq!(rows.index_select(0, &index)?.to_vec::<f32>()?, picked, "{dtype}");
+            let wide = index.unsqueeze(1)?.expand([count, 3])?;
+            assert_eq!(rows.gather(0, &wide)?.to_vec::<f32>()?, picked, "{dtype}");
+            let mut counts = vec![0.0f32; 21];
+            chosen.iter().for_each(|&row| (0..3).for_each(|column| counts[row as usize * 3 + column] += 1.0));
+            let (zeros, ones) =
+                (Tensor::zeros([7, 3], DType::F32, device)?, Tensor::ones([count, 3], DType::F32, device)?);
+            assert_eq!(zeros.index_add(0, &index, &ones)?.to_vec::<f32>()?, counts, "{dtype}");
+            assert_eq!(zeros.scatter_add(0, &wide, &ones)?.to_vec::<f32>()?, counts, "{dtype}");
+        }
+    }
+    device.synchronize()
+}
+
+/// Numbers of each dtype that are out of range are told as what they are: negative ones, and those beyond what i32 holds.
+#[test]
+fn wrong_indices_of_every_dtype() -> Result<()> {
+    let Some(device) = device() else { return Ok(()) };
+    for dtype in index_dtypes(device) {
+        let wrong: &[i64] = match dtype {
+            DType::I64 => &[4, -1, i64::MIN, 1 << 32, (1 << 32) + 1],
+            DType::I32 => &[4, -1, i32::MIN as i64, i32::MAX as i64],
+            _ => &[4, 1 << 31, u32::MAX as i64],
+        };
+        for &wrong in wrong {
+            for count in [3usize, 40] {
+                let mut indices: Vec<i64> = (0..count as i64).map(|at| at % 4).collect();
+                indices[1] = wrong;
+                let index = Tensor::from_indices(indices, [count], dtype, device)?;
+                let (x, source) = (Tensor::zeros([4], DType::F32, device)?, Tensor::ones([count], DType::F32, device)?);
+                let logits = Tensor::zeros([count, 4], DType::F32, device)?;
+                let outcomes = [
+                    x.index_select(0, &index)?,
+                    x.gather(0, &index)?,
+                    x.index_add(0, &index, &source)?,
+                    x.scatter_add(0, &index, &source)?,
+                    logits.cross_entropy(&index)?,
+                ];
+                for outcome in outcomes {
+                    let message = outcome.to_vec::<f32>().unwrap_err().to_string();
+                    assert!(message.contains(&format!("index {wrong} is out of range")), "{dtype}: {message}");
+                }
+            }
+        }
+    }
+    device.synchronize()
+}
+
+/// Labels of each dtype give the same loss and gradient to the bit, with weights and an ignored label too.
+#[test]
+fn labels_of_every_dtype() -> Result<()> {
+    let Some(device) = device() else { return Ok(()) };
+    let (samples, classes) = (300usize, 5usize);
+    let numbers: Vec<f32> = drawn(samples * classes, 1000).map(|number| number as f32 / 100.0 - 5.0).collect();
+    let logits = Tensor::from_vec(numbers, [samples, classes], device)?;
+    let weight = Tensor::new([1.0f32, 2.0, 0.5, 0.0, 3.0], device)?;
+    let labels: Vec<i64> = drawn(samples, classes as u64).map(|label| label as i64).collect();
+    for (weighted, ignore_index) in [(false, None), (true, Some(3)), (false, Some(2)), (true, Some(-100))] {
+        let options = CrossEntropy { weighted, ignore_index, with_gradient: true, ..CrossEntropy::default() };
+        let run = |dtype: DType| -> Result<Vec<Vec<f32>>> {
+            let target = Tensor::from_indices(labels.clone(), [samples], dtype, device)?;
+            let mut inputs = vec![logits.clone(), target];
+            inputs.extend(weighted.then(|| weight.clone()));
+            Tensor::apply(&Op::CrossEntropy(options), inputs)?.iter().map(Tensor::to_vec).collect()
+        };
+        let first = run(DType::I32)?;
+        assert!(first[0][0].is_finite() && first[0][0] > 0.0);
+        for dtype in index_dtypes(device) {
+            assert_eq!(run(dtype)?, first, "{dtype}, {options:?}");
+        }
     }
     Ok(())
 }

@@ -191,3 +191,65 @@ fn impossible_sizes() -> Result<()> {
     assert_eq!(Tensor::new([1.0f32], device)?.to_vec::<f32>()?, [1.0]);
     Ok(())
 }
+
+/// Views of one number that seem to have more elements than any counter, and tensors of none with axes as long: an answer or a typed
+/// error for every operation, at once.
+#[test]
+fn huge_views() -> Result<()> {
+    type Run<'a> = &'a dyn Fn(&Tensor) -> Result<Tensor>;
+    let Some(device) = device() else { return Ok(()) };
+    let one = Tensor::ones([1, 1], DType::F32, device)?;
+    let index = Tensor::zeros([1], device.index_dtype(), device)?;
+    let runs: &[(&str, Run<'_>)] = &[
+        ("exp", &|x| x.exp()),
+        ("add", &|x| x + x),
+        ("add one", &|x| x + &one),
+        ("cast", &|x| x.to_dtype(DType::I32)),
+        ("clamp", &|x| x.clamp(0.0, 1.0)),
+        ("sum", &|x| x.sum(.., false)),
+        ("sum 0", &|x| x.sum(0isize, false)),
+        ("sum 1", &|x| x.sum(1isize, true)),
+        ("max", &|x| x.max(1isize, false)),
+        ("mean", &|x| x.mean(.., false)),
+        ("var", &|x| x.var(.., 1, false)),
+        ("logsumexp", &|x| x.logsumexp(1isize, false)),
+        ("argmax", &|x| x.argmax(1, false)),
+        ("cumsum", &|x| x.cumsum(1)),
+        ("sort", &|x| Ok(x.sort(1, false)?.0)),
+        ("softmax", &|x| x.softmax(1)),
+        ("log_softmax", &|x| x.log_softmax(0)),
+        ("contiguous", &|x| x.transpose(0, 1)?.contiguous()),
+        ("concat", &|x| Tensor::concat(&[x, x], 0)),
+        ("matmul", &|x| x.matmul(&x.transpose(0, 1)?)),
+        ("matmul inner", &|x| x.transpose(0, 1)?.matmul(x)),
+        ("index_select", &|x| x.index_select(1, &index)),
+        ("index_select 0", &|x| x.index_select(0, &index)),
+        ("gather", &|x| x.gather(1, &index.unsqueeze(0)?)),
+        ("gather all", &|x| one.gather(1, &index.unsqueeze(0)?.expand(*x.shape())?)),
+        ("index_add", &|x| x.index_add(1, &index, &x.narrow(1, 0, 1)?)),
+        ("cross_entropy", &|x| x.cross_entropy(&index.expand([x.dims()[0]])?)),
+        ("download", &|x| x.to_host().map(|_| x.clone())),
+    ];
+    let most = 1usize << 40;
+    let views = [
+        one.expand([1, most])?,
+        one.expand([most, 1])?,
+        one.narrow(0, 0, 0)?.expand([0, most])?,
+        one.narrow(1, 0, 0)?.expand([most, 0])?,
+    ];
+    for x in &views {
+        for (name, run) in runs {
+            let outcome =
+                run(x).and_then(|made| if made.count() <= 1 << 20 { made.to_host().map(drop) } else { Ok(()) });
+            if let Err(error) = outcome {
+                let message = error.to_string();
+                assert!(message.len() < 500 && !message.contains("validation"), "{name} of {}: {message}", x.shape());
+            }
+        }
+    }
+    // A selection by an index needs no counting of what is left out, as long as the axis can be counted.
+    let wide = one.expand([1, 1 << 31])?;
+    assert_eq!(wide.index_select(1, &index)?.to_vec::<f32>()?, [1.0]);
+    assert_eq!(one.to_vec::<f32>()?, [1.0]);
+    device.synchronize()
+}

@@ -116,6 +116,27 @@ fn in_child_fewer_dtypes() -> Result<()> {
     }
     assert_eq!(x.to_dtype(DType::I32)?.to_vec::<i32>()?, [1, 2]);
     assert_eq!((&x + 0.5)?.to_vec::<f32>()?, [1.5, 2.5]);
+    narrow_indices(device)
+}
+
+/// Without 64-bit integers: an embedding and its gradient, class labels, a counter of batches.
+fn narrow_indices(device: Device) -> Result<()> {
+    assert_eq!(device.index_dtype(), DType::I32);
+    let table = Tensor::new([[1.0f32, 2.0], [3.0, 4.0], [5.0, 6.0]], device)?;
+    for dtype in [DType::I32, DType::U32] {
+        let words = Tensor::from_indices(vec![2, 0, 2], [3], dtype, device)?;
+        let rows = table.index_select(0, &words)?;
+        assert_eq!(rows.to_vec::<f32>()?, [5.0, 6.0, 1.0, 2.0, 5.0, 6.0]);
+        assert_eq!(table.index_add(0, &words, &rows)?.to_vec::<f32>()?, [2.0, 4.0, 3.0, 4.0, 15.0, 18.0]);
+        let loss = table.cross_entropy(&Tensor::from_indices(vec![1, 1, 1], [3], dtype, device)?)?;
+        // ln(1 + e^−1) of each.
+        assert!((loss.to_vec::<f32>()?[0] - 0.313_261_7).abs() < 1e-6);
+        let wrong = Tensor::from_indices(vec![0, 3], [2], dtype, device)?;
+        let message = table.index_select(0, &wrong)?.to_vec::<f32>().unwrap_err().to_string();
+        assert!(message.contains("index 3 is out of range for axis 0 of size 3"), "{message}");
+    }
+    let batches = (Tensor::zeros((), DType::I32, device)? + 1i32)?;
+    assert_eq!(batches.to_vec::<i32>()?, [1]);
     Ok(())
 }
 

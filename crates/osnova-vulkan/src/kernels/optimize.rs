@@ -7,7 +7,7 @@ use super::{elementwise, scalar_words, shader};
 use crate::engine::{Engine, Words};
 use crate::storage::is_last;
 use crate::walk::Walk;
-use osnova_tensor::{Device, Inputs, Meta, Optimize, Outputs, Result, Scalar, Tensor};
+use osnova_tensor::{Device, Inputs, Meta, Op, Optimize, Outputs, Result, Scalar, Tensor};
 use smallvec::SmallVec;
 
 /// The numbers of the rules in `shaders/optimize.comp`.
@@ -71,7 +71,7 @@ struct Group {
 }
 
 pub(crate) fn optimize(engine: &Engine, device: Device, attributes: &Optimize, inputs: Inputs) -> Result<Outputs> {
-    let rule = rule(attributes).ok_or_else(|| engine.unsupported("this optimizer", None))?;
+    let rule = rule(attributes).ok_or_else(|| engine.unsupported(Op::Optimize(*attributes).name(), None))?;
     let states = attributes.states();
     let mut inputs = inputs.into_iter();
     let Some(scalars) = inputs.next() else { return Ok(Outputs::new()) };
