@@ -131,7 +131,7 @@ impl Vulkan {
             Op::ScatterAdd { axis } | Op::IndexAdd { axis } => {
                 let (source, index) = (last(&mut inputs)?, last(&mut inputs)?);
                 let add = if matches!(op, Op::ScatterAdd { .. }) { index::scatter_add } else { index::index_add };
-                add(engine, device, last(&mut inputs)?, &index, &source, *axis, meta, verdicts)?
+                add(engine, device, [last(&mut inputs)?, index, source], *axis, meta, verdicts)?
             }
             Op::Sort { axis, descending } => {
                 return sort::sort(engine, device, &inputs[0], *axis, *descending, outputs);

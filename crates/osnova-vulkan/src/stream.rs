@@ -637,7 +637,7 @@ impl fmt::Display for Bytes {
         let Self(bytes) = *self;
         match bytes {
             ..1_048_576 => write!(f, "{bytes} bytes"),
-            ..1_073_741_824 => write!(f, "{bytes} bytes ({:.1} MiB)", bytes as f64 / 1_048_576.0),
+            1_048_576..1_073_741_824 => write!(f, "{bytes} bytes ({:.1} MiB)", bytes as f64 / 1_048_576.0),
             _ => write!(f, "{bytes} bytes ({:.1} GiB)", bytes as f64 / 1_073_741_824.0),
         }
     }

@@ -117,13 +117,12 @@ fn pick(engine: &Engine, device: Device, picked: &Picked<'_>, meta: &Meta, verdi
 pub(crate) fn scatter_add(
     engine: &Engine,
     device: Device,
-    base: Tensor,
-    index: &Tensor,
-    source: &Tensor,
+    [base, index, source]: [Tensor; 3],
     axis: usize,
     meta: &Meta,
     verdicts: &mut Verdicts,
 ) -> Result<Tensor> {
+    let (index, source) = (&index, &source);
     // The sorted index holds the rows along the axis one after the other.
     let rank = index.shape().rank();
     let mut dims: Vec<usize> = (0..rank).filter(|&at| at != axis).map(|at| index.shape()[at]).collect();
@@ -139,13 +138,12 @@ pub(crate) fn scatter_add(
 pub(crate) fn index_add(
     engine: &Engine,
     device: Device,
-    base: Tensor,
-    index: &Tensor,
-    source: &Tensor,
+    [base, index, source]: [Tensor; 3],
     axis: usize,
     meta: &Meta,
     verdicts: &mut Verdicts,
 ) -> Result<Tensor> {
+    let (index, source) = (&index, &source);
     let along = repeated(engine, index.layout(), axis, source.shape())?;
     let sorted = repeated(engine, &Layout::contiguous(*index.shape()), axis, source.shape())?;
     let addition = Addition { operation: "index_add", index, index_axis: 0, along, sorted, source, axis };
