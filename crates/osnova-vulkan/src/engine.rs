@@ -111,16 +111,15 @@ impl Engine {
         let meta = Meta::new(*tensor.shape(), tensor.dtype());
         let size = meta.dtype.size();
         let bytes = tensor.count() * size;
-        let decoded = |bytes: &[u8]| HostData::from_bytes(meta.dtype, bytes);
         if bytes == 0 {
-            return decoded(&[]);
+            return HostData::from_bytes(meta.dtype, &[]);
         }
         let source = self.block(tensor)?;
         let what = Described("the copy to the host of a tensor", &meta);
         let staging = self.stream.take(bytes as u64, Placement::Readback, &what)?;
         let offset = (tensor.layout().offset() * size) as u64;
         let mut staging = self.stream.read(source.handle(), offset, staging, bytes as u64)?;
-        let data = verdicts.check().and_then(|()| decoded(&staging.bytes()[..bytes]));
+        let data = verdicts.check().and_then(|()| HostData::from_bytes(meta.dtype, &staging.bytes()[..bytes]));
         self.pool.give(staging);
         data
     }
