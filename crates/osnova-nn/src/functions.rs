@@ -1,6 +1,7 @@
 //! Activation functions that are made of others; those with an operation of their own (`relu`, `gelu`, `softmax`, …) are
 //! methods of [`Tensor`]. At a kink each takes the slope that PyTorch takes.
 
+use crate::wide::rounded_once;
 use osnova_tensor::{DType, Error, Result, Tensor};
 
 /// `x` where positive, else `slope · x`.
@@ -8,7 +9,7 @@ use osnova_tensor::{DType, Error, Result, Tensor};
 /// # Errors
 /// A tensor that is no float.
 pub fn leaky_relu(input: &Tensor, slope: f64) -> Result<Tensor> {
-    input.greater(0.0)?.where_(input, (input * slope)?)
+    rounded_once([input], |[input]| input.greater(0.0)?.where_(input, (input * slope)?))
 }
 
 /// `x` where positive, else `weight · x`, with a weight that broadcasts against the input.
@@ -24,8 +25,10 @@ pub fn prelu(input: &Tensor, weight: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// A tensor that is no float.
 pub fn elu(input: &Tensor, alpha: f64) -> Result<Tensor> {
-    let (positive, below) = negative_part(input)?;
-    positive.where_(input, (below.exp_m1()? * alpha)?)
+    rounded_once([input], |[input]| {
+        let (positive, below) = negative_part(input)?;
+        positive.where_(input, (below.exp_m1()? * alpha)?)
+    })
 }
 
 /// `x` where positive, else `α(e^(x/α) − 1)`: continuously differentiable for any α.
@@ -33,8 +36,10 @@ pub fn elu(input: &Tensor, alpha: f64) -> Result<Tensor> {
 /// # Errors
 /// A tensor that is no float.
 pub fn celu(input: &Tensor, alpha: f64) -> Result<Tensor> {
-    let (positive, below) = negative_part(input)?;
-    positive.where_(input, ((below * (1.0 / alpha))?.exp_m1()? * alpha)?)
+    rounded_once([input], |[input]| {
+        let (positive, below) = negative_part(input)?;
+        positive.where_(input, ((below * (1.0 / alpha))?.exp_m1()? * alpha)?)
+    })
 }
 
 /// The self-normalising [`elu`] with a scale. Klambauer et al. 2017.
@@ -44,7 +49,7 @@ pub fn celu(input: &Tensor, alpha: f64) -> Result<Tensor> {
 pub fn selu(input: &Tensor) -> Result<Tensor> {
     const ALPHA: f64 = 1.673_263_242_354_377_2;
     const SCALE: f64 = 1.050_700_987_355_480_5;
-    elu(input, ALPHA)? * SCALE
+    rounded_once([input], |[input]| elu(input, ALPHA)? * SCALE)
 }
 
 /// `ln(1 + eˣ)`, at any x without overflow.
@@ -53,9 +58,11 @@ pub fn selu(input: &Tensor) -> Result<Tensor> {
 /// A tensor that is no float.
 pub fn softplus(input: &Tensor) -> Result<Tensor> {
     // max(x, 0) + ln(1 + e^−|x|), with selections in the place of max and abs: those have no slope at 0.
-    let positive = input.greater(0.0)?;
-    let beyond = positive.where_(-input, input)?.exp()?.ln_1p()?;
-    positive.where_(input, 0.0)? + beyond
+    rounded_once([input], |[input]| {
+        let positive = input.greater(0.0)?;
+        let beyond = positive.where_(-input, input)?.exp()?.ln_1p()?;
+        positive.where_(input, 0.0)? + beyond
+    })
 }
 
 /// `ln(1 + e^(βx))/β`, and `x` itself where βx is above the threshold, as PyTorch has it.
@@ -63,9 +70,11 @@ pub fn softplus(input: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// A tensor that is no float.
 pub fn softplus_with(input: &Tensor, beta: f64, threshold: f64) -> Result<Tensor> {
-    let scaled = (input * beta)?;
-    let smooth = (softplus(&scaled)? * (1.0 / beta))?;
-    scaled.greater(threshold)?.where_(input, smooth)
+    rounded_once([input], |[input]| {
+        let scaled = (input * beta)?;
+        let smooth = (softplus(&scaled)? * (1.0 / beta))?;
+        scaled.greater(threshold)?.where_(input, smooth)
+    })
 }
 
 /// `ln sigmoid(x)`, without underflow.
@@ -81,7 +90,7 @@ pub fn log_sigmoid(input: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// A tensor that is no float.
 pub fn mish(input: &Tensor) -> Result<Tensor> {
-    input * softplus(input)?.tanh()?
+    rounded_once([input], |[input]| input * softplus(input)?.tanh()?)
 }
 
 /// `x / (1 + |x|)`.
@@ -89,7 +98,7 @@ pub fn mish(input: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// A tensor that is no float.
 pub fn softsign(input: &Tensor) -> Result<Tensor> {
-    input / (input.abs()? + 1.0)?
+    rounded_once([input], |[input]| input / (input.abs()? + 1.0)?)
 }
 
 /// `min(max(x, 0), 6)`.
@@ -105,7 +114,7 @@ pub fn relu6(input: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// A tensor that is no float.
 pub fn hardsigmoid(input: &Tensor) -> Result<Tensor> {
-    (input + 3.0)?.clamp(0, 6)? * (1.0 / 6.0)
+    rounded_once([input], |[input]| (input + 3.0)?.clamp(0, 6)? * (1.0 / 6.0))
 }
 
 /// `x · hardsigmoid(x)`. Howard et al. 2019.
@@ -113,7 +122,7 @@ pub fn hardsigmoid(input: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// A tensor that is no float.
 pub fn hardswish(input: &Tensor) -> Result<Tensor> {
-    input * hardsigmoid(input)?
+    rounded_once([input], |[input]| input * hardsigmoid(input)?)
 }
 
 /// `x − tanh x`.
@@ -121,7 +130,7 @@ pub fn hardswish(input: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// A tensor that is no float.
 pub fn tanhshrink(input: &Tensor) -> Result<Tensor> {
-    input - input.tanh()?
+    rounded_once([input], |[input]| input - input.tanh()?)
 }
 
 /// `x − λ` above λ, `x + λ` below −λ, 0 between: the step of the lasso's solvers.
@@ -130,7 +139,9 @@ pub fn tanhshrink(input: &Tensor) -> Result<Tensor> {
 /// A λ that is negative or NaN, a tensor that is no float.
 pub fn softshrink(input: &Tensor, lambda: f64) -> Result<Tensor> {
     check_lambda("softshrink", lambda)?;
-    input.greater(lambda)?.where_(input - lambda, input.less(-lambda)?.where_(input + lambda, 0.0)?)
+    rounded_once([input], |[input]| {
+        input.greater(lambda)?.where_(input - lambda, input.less(-lambda)?.where_(input + lambda, 0.0)?)
+    })
 }
 
 /// `x` where |x| > λ, else 0.
@@ -140,7 +151,7 @@ pub fn softshrink(input: &Tensor, lambda: f64) -> Result<Tensor> {
 pub fn hardshrink(input: &Tensor, lambda: f64) -> Result<Tensor> {
     check_lambda("hardshrink", lambda)?;
     // Written so that NaN stays.
-    input.abs()?.less_equal(lambda)?.where_(0.0, input)
+    rounded_once([input], |[input]| input.abs()?.less_equal(lambda)?.where_(0.0, input))
 }
 
 fn check_lambda(name: &'static str, lambda: f64) -> Result<()> {
@@ -156,7 +167,7 @@ fn check_lambda(name: &'static str, lambda: f64) -> Result<()> {
 /// A tensor that is no float.
 pub fn threshold(input: &Tensor, threshold: f64, value: f64) -> Result<Tensor> {
     // Written so that NaN stays.
-    input.less_equal(threshold)?.where_(value, input)
+    rounded_once([input], |[input]| input.less_equal(threshold)?.where_(value, input))
 }
 
 /// `a · sigmoid(b)` for the halves a and b of an axis. Dauphin et al. 2017.
@@ -165,7 +176,7 @@ pub fn threshold(input: &Tensor, threshold: f64, value: f64) -> Result<Tensor> {
 /// An axis out of range or of odd size, a tensor that is no float.
 pub fn glu(input: &Tensor, axis: isize) -> Result<Tensor> {
     let [a, b] = halves("glu", input, axis)?;
-    a * b.sigmoid()?
+    rounded_once([&a, &b], |[a, b]| a * b.sigmoid()?)
 }
 
 /// `silu(a) · b` for the halves a and b of an axis. Shazeer 2020.
@@ -174,7 +185,7 @@ pub fn glu(input: &Tensor, axis: isize) -> Result<Tensor> {
 /// An axis out of range or of odd size, a tensor that is no float.
 pub fn swiglu(input: &Tensor, axis: isize) -> Result<Tensor> {
     let [a, b] = halves("swiglu", input, axis)?;
-    a.silu()? * b
+    rounded_once([&a, &b], |[a, b]| a.silu()? * b)
 }
 
 fn halves(name: &'static str, input: &Tensor, axis: isize) -> Result<[Tensor; 2]> {
@@ -203,14 +214,13 @@ pub fn softmax_with_temperature(input: &Tensor, axis: isize, temperature: f64) -
         return Err(Error::argument("softmax", problem, "Give a positive number; take `argmax` for the limit at 0"));
     }
     // The largest element becomes 0 first: at low temperatures the quotients would overflow. The temperature itself must not
-    // become 0 in the input's dtype.
-    let smallest = match input.dtype() {
-        DType::F64 => f64::MIN_POSITIVE,
-        DType::F16 => 2.0_f64.powi(-14),
-        _ => f64::from(f32::MIN_POSITIVE),
-    };
-    let shifted = (input - input.detach().max(axis, true)?)?;
-    (shifted / temperature.max(smallest))?.softmax(axis)
+    // become 0 in the dtype computed in.
+    let smallest = if input.dtype() == DType::F64 { f64::MIN_POSITIVE } else { f64::from(f32::MIN_POSITIVE) };
+    let temperature = temperature.max(smallest);
+    rounded_once([input], |[input]| {
+        let shifted = (input - input.detach().max(axis, true)?)?;
+        (shifted / temperature)?.softmax(axis)
+    })
 }
 
 /// `softmax(−x)` along `axis`.

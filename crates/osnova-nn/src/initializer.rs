@@ -1,7 +1,12 @@
 //! The first values of parameters.
 
+mod orthogonal;
+mod truncated;
+
+use orthogonal::orthogonal;
 use osnova_tensor::random::{Distribution, generate};
 use osnova_tensor::{DType, Device, Error, Generator, HostData, IntoShape, Real, Result, Shape, Tensor};
+use truncated::TruncatedNormal;
 
 /// How a parameter's first values are drawn. Shapes are `[out, in, …]`: fan-in is `in` times the sizes behind it, fan-out
 /// `out` times those.
@@ -28,7 +33,7 @@ pub enum Initializer {
         /// The standard deviation.
         standard_deviation: f64,
     },
-    /// The normal distribution, of which only what lies from `low` to `high` is drawn.
+    /// The normal distribution, of which only what lies from `low` to `high` is drawn, however far out in a tail that is.
     TruncatedNormal {
         /// The mean of the whole distribution.
         mean: f64,
@@ -123,7 +128,7 @@ enum Plan {
     Constant(f64),
     Identity,
     Random(Distribution),
-    Truncated { mean: f64, standard_deviation: f64, low: f64, high: f64 },
+    Truncated(TruncatedNormal),
     Orthogonal { gain: f64 },
 }
 
@@ -142,7 +147,8 @@ impl Initializer {
     /// A tensor with such values. Constants draw nothing from the generator.
     ///
     /// # Errors
-    /// Fewer than two axes where fans are needed, bounds or deviations that make no distribution, a dtype that is no float.
+    /// Fewer than two axes where fans are needed, bounds, deviations or gains that make no distribution, a dtype that is no
+    /// float, sizes that do not fit in memory.
     pub fn make(self, shape: impl IntoShape, dtype: DType, generator: &Generator, device: Device) -> Result<Tensor> {
         let shape = shape.into_shape()?;
         if !dtype.is_float() {
@@ -150,7 +156,10 @@ impl Initializer {
         }
         match self.plan(&shape)? {
             Plan::Constant(value) => Tensor::full(shape, value, dtype, device),
-            Plan::Identity => Tensor::from_host(HostData::from_f64(dtype, &identity(&shape)?), shape, device),
+            Plan::Identity => {
+                let values = identity(&shape)?;
+                Tensor::from_host(HostData::from_f64(dtype, &values), shape, device)
+            }
             Plan::Random(Distribution::Uniform { low, high }) => {
                 Tensor::uniform(shape, low.get(), high.get(), dtype, generator, device)
             }
@@ -160,8 +169,8 @@ impl Initializer {
             Plan::Random(Distribution::Bernoulli { probability }) => {
                 Tensor::bernoulli(shape, probability.get(), dtype, generator, device)
             }
-            Plan::Truncated { mean, standard_deviation, low, high } => {
-                let values = truncated_normal(shape.count(), mean, standard_deviation, low, high, generator)?;
+            Plan::Truncated(distribution) => {
+                let values = distribution.draw(shape.count(), dtype, generator)?;
                 Tensor::from_host(HostData::from_f64(dtype, &values), shape, device)
             }
             Plan::Orthogonal { gain } => {
@@ -188,10 +197,10 @@ impl Initializer {
             }
             Self::Normal { mean, standard_deviation } => normal(mean, standard_deviation),
             Self::TruncatedNormal { mean, standard_deviation, low, high } => {
-                Plan::Truncated { mean, standard_deviation, low, high }
+                Plan::Truncated(TruncatedNormal::new(mean, standard_deviation, low, high)?)
             }
             Self::Identity => Plan::Identity,
-            Self::Orthogonal { gain } => Plan::Orthogonal { gain },
+            Self::Orthogonal { gain } => Plan::Orthogonal { gain: finite("the gain", gain)? },
             Self::XavierUniform { .. } | Self::HeUniform { .. } | Self::LecunUniform => {
                 spread(self.standard_deviation(shape)?)
             }
@@ -205,9 +214,11 @@ impl Initializer {
     fn standard_deviation(self, shape: &Shape) -> Result<f64> {
         let (fan_in, fan_out) = fans(shape)?;
         let variance = match self {
-            Self::XavierUniform { gain } | Self::XavierNormal { gain } => gain * gain * 2.0 / (fan_in + fan_out),
+            Self::XavierUniform { gain } | Self::XavierNormal { gain } => {
+                finite("the gain", gain)?.powi(2) * 2.0 / (fan_in + fan_out)
+            }
             Self::HeUniform { fan, nonlinearity } | Self::HeNormal { fan, nonlinearity } => {
-                nonlinearity.gain().powi(2) / if fan == Fan::In { fan_in } else { fan_out }
+                finite("the gain", nonlinearity.gain())?.powi(2) / if fan == Fan::In { fan_in } else { fan_out }
             }
             _ => 1.0 / fan_in,
         };
@@ -226,8 +237,27 @@ fn fans(shape: &Shape) -> Result<(f64, f64)> {
             "Use `Initializer::Uniform`, `Normal` or a constant for vectors such as a bias",
         ));
     };
-    let field: usize = kernel.iter().product();
-    Ok(((inputs * field) as f64, (outputs * field) as f64))
+    // In floats: beside a size of 0 the others may be huge.
+    let field: f64 = kernel.iter().map(|&size| size as f64).product();
+    Ok((inputs as f64 * field, outputs as f64 * field))
+}
+
+/// An error unless the value is finite.
+fn finite(what: &str, value: f64) -> Result<f64> {
+    if value.is_finite() {
+        return Ok(value);
+    }
+    Err(Error::argument("initialise", format!("{what} is {value}"), "Give a finite number"))
+}
+
+/// Room for so many numbers, on the host.
+fn room(count: usize) -> Result<Vec<f64>> {
+    let mut values = Vec::new();
+    values.try_reserve_exact(count).map_err(|_| {
+        let problem = format!("{count} numbers of f64, which the values are made in, do not fit in memory");
+        Error::argument("initialise", problem, "Make the layer smaller, or use an initialiser that needs no copy")
+    })?;
+    Ok(values)
 }
 
 /// Ones at `[i, i, middle…]`.
@@ -240,10 +270,11 @@ fn identity(shape: &Shape) -> Result<Vec<f64>> {
             "Use a constant for vectors such as a bias",
         ));
     };
-    let field: usize = kernel.iter().product();
-    let middle = kernel.iter().fold(0, |place, &size| place * size + size / 2);
-    let mut values = vec![0.0; shape.count()];
-    if field > 0 {
+    let mut values = room(shape.count())?;
+    values.resize(shape.count(), 0.0);
+    if !values.is_empty() {
+        let field: usize = kernel.iter().product();
+        let middle = kernel.iter().fold(0, |place, &size| place * size + size / 2);
         (0..outputs.min(inputs)).for_each(|index| values[(index * inputs + index) * field + middle] = 1.0);
     }
     Ok(values)
@@ -254,76 +285,4 @@ fn standard_normal(count: usize, generator: &Generator) -> Result<Vec<f64>> {
     let distribution = Distribution::Normal { mean: Real::new(0.0), standard_deviation: Real::new(1.0) };
     let stream = generator.take(distribution.blocks(count, DType::F64));
     generate(distribution, stream, count, DType::F64)?.try_to_f64()
-}
-
-/// By rejection: pairs of draws go on until enough lie inside. The bounds must hold some of the distribution's mass.
-fn truncated_normal(
-    count: usize,
-    mean: f64,
-    standard_deviation: f64,
-    low: f64,
-    high: f64,
-    generator: &Generator,
-) -> Result<Vec<f64>> {
-    let refuse = |problem: String| {
-        Error::argument(
-            "initialise",
-            problem,
-            "Give finite numbers, a deviation above 0, and bounds within 5 deviations of the mean",
-        )
-    };
-    let valid = mean.is_finite() && standard_deviation > 0.0 && standard_deviation.is_finite() && low < high;
-    // With less than a hundredth of a deviation to hit, or far out in a tail, rejection would take for ever.
-    let (lower, upper) = ((low - mean) / standard_deviation, (high - mean) / standard_deviation);
-    if !valid || lower.max(-5.0) + 0.01 > upper.min(5.0) || lower > 3.0 || upper < -3.0 {
-        return Err(refuse(format!(
-            "mean {mean}, standard deviation {standard_deviation}, bounds {low} to {high} make no truncated normal distribution"
-        )));
-    }
-    let mut values = Vec::with_capacity(count);
-    while values.len() < count {
-        let draws = standard_normal((count - values.len()).max(64), generator)?;
-        let inside = draws.into_iter().map(|value| mean + standard_deviation * value);
-        values.extend(inside.filter(|value| (low..=high).contains(value)).take(count - values.len()));
-    }
-    Ok(values)
-}
-
-/// Gram and Schmidt's method, twice for accuracy, on normally distributed rows: evenly distributed over all rotations.
-fn orthogonal(shape: &Shape, gain: f64, generator: &Generator) -> Result<Vec<f64>> {
-    let &[rows, ref rest @ ..] = shape.dims() else {
-        return Err(Error::shape(
-            "initialise",
-            [*shape],
-            "an orthogonal matrix has two axes",
-            "Use another initialiser",
-        ));
-    };
-    if rest.is_empty() {
-        return Err(Error::shape(
-            "initialise",
-            [*shape],
-            "an orthogonal matrix has two axes",
-            "Use another initialiser",
-        ));
-    }
-    let columns: usize = rest.iter().product();
-    let (count, length) = (rows.min(columns), rows.max(columns));
-    let draws = standard_normal(count * length, generator)?;
-    let mut basis: Vec<Vec<f64>> = Vec::with_capacity(count);
-    for vector in draws.chunks_exact(length.max(1)).take(count) {
-        let mut vector = vector.to_vec();
-        for other in basis.iter().chain(&basis) {
-            let along: f64 = vector.iter().zip(other).map(|(left, right)| left * right).sum();
-            vector.iter_mut().zip(other).for_each(|(value, part)| *value -= along * part);
-        }
-        let norm = vector.iter().map(|value| value * value).sum::<f64>().sqrt();
-        vector.iter_mut().for_each(|value| *value /= norm);
-        basis.push(vector);
-    }
-    let value = |row: usize, column: usize| if rows <= columns { basis[row][column] } else { basis[column][row] };
-    Ok((0..rows)
-        .flat_map(|row| (0..columns).map(move |column| (row, column)))
-        .map(|(row, column)| gain * value(row, column))
-        .collect())
 }

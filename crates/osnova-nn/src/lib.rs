@@ -24,6 +24,7 @@ mod param;
 mod state;
 mod summary;
 mod visit;
+mod wide;
 
 pub use initializer::{Fan, Initializer, Nonlinearity};
 pub use layers::*;

@@ -1,6 +1,7 @@
 //! Modules, and what can be asked of each.
 
 use crate::param::moved;
+use crate::state::Name;
 use crate::{Buffer, Mode, Param, Segment, StateDict, StateDictMismatch, Summary, Visit, Visitor, VisitorMut};
 use osnova_tensor::random::Stream;
 use osnova_tensor::{Activation, Device, Error, Generator, IntoShape, Meta, Result, Shape, Tensor};
@@ -162,7 +163,8 @@ pub trait Module: Visit {
         self.visit_mut(&mut named);
         let mut targets = named.targets();
         let mismatch = compare(&targets, state);
-        targets.retain(|(name, _)| !mismatch.concerns(name));
+        let without_value = mismatch.without_value();
+        targets.retain(|(name, _)| !without_value.contains(name.as_str()));
         load(targets, state)?;
         Ok(mismatch)
     }
@@ -184,11 +186,14 @@ pub trait Module: Visit {
         let expected: Vec<&str> = named.generators.iter().map(|(name, _)| name.as_str()).collect();
         let given: Vec<&str> = state.iter().map(|(name, _)| name.as_str()).collect();
         if expected != given {
-            return Err(Error::argument(
-                "load_random_state",
-                format!("the module has the generators {expected:?}, the state {given:?}"),
-                "Load the state of the same model",
-            ));
+            let differ = expected.iter().zip(&given).position(|(own, other)| own != other);
+            let problem = match differ {
+                Some(at) => {
+                    format!("generator {at} of the module is {}, of the state {}", Name(expected[at]), Name(given[at]))
+                }
+                None => format!("the module has {} generators, the state {}", expected.len(), given.len()),
+            };
+            return Err(Error::argument("load_random_state", problem, "Load the state of the same model"));
         }
         for ((_, generator), (_, stream)) in named.generators.into_iter().zip(state) {
             generator.set_position(*stream);

@@ -113,11 +113,11 @@ impl StateDictMismatch {
         self.missing.is_empty() && self.unexpected.is_empty() && self.shapes.is_empty() && self.dtypes.is_empty()
     }
 
-    /// Whether this entry of the module gets no value.
-    pub(crate) fn concerns(&self, name: &str) -> bool {
-        self.missing.iter().any(|other| other == name)
-            || self.shapes.iter().any(|(other, ..)| other == name)
-            || self.dtypes.iter().any(|(other, ..)| other == name)
+    /// The entries of the module that get no value.
+    pub(crate) fn without_value(&self) -> HashSet<&str> {
+        let shapes = self.shapes.iter().map(|(name, ..)| name);
+        let dtypes = self.dtypes.iter().map(|(name, ..)| name);
+        self.missing.iter().chain(shapes).chain(dtypes).map(String::as_str).collect()
     }
 }
 
@@ -156,7 +156,7 @@ impl fmt::Display for StateDictMismatch {
 }
 
 /// A name that may come from a file: on one line, and not a line long.
-struct Name<'a>(&'a str);
+pub(crate) struct Name<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,9 +3,10 @@
 use osnova_autodiff::{AutodiffDevice, Settings, gradcheck};
 use osnova_cpu::CpuDevice;
 use osnova_nn::{
-    Celu, Dropout, Elu, Embedding, Fan, Flatten, Forward, Gelu, Glu, Hardshrink, Hardsigmoid, Hardswish, Hardtanh,
-    Initializer, LayerNorm, LeakyRelu, Linear, LogSigmoid, LogSoftmax, Mish, Module, Nonlinearity, Param, Prelu, Relu,
-    Relu6, Selu, Sigmoid, Silu, Softmax, Softplus, Softshrink, Softsign, SwiGlu, Tanh, Tanhshrink, Threshold,
+    BatchNorm, Celu, Dropout, Elu, Embedding, Fan, Flatten, Forward, Gelu, Glu, GroupNorm, Hardshrink, Hardsigmoid,
+    Hardswish, Hardtanh, Initializer, InstanceNorm, LayerNorm, LeakyRelu, Linear, LogSigmoid, LogSoftmax, Mish, Module,
+    Nonlinearity, Param, Prelu, Relu, Relu6, RmsNorm, Selu, Sigmoid, Silu, Softmax, Softplus, Softshrink, Softsign,
+    SwiGlu, Tanh, Tanhshrink, Threshold,
 };
 use osnova_tensor::{Activation, DType, Device, Error, Generator, Tensor};
 use proptest::prelude::*;
@@ -158,9 +159,105 @@ fn initialisers_refuse_what_makes_no_sense() {
     assert!(matches!(make(Initializer::Orthogonal { gain: 1.0 }, &[3], DType::F32), Error::Shape { .. }));
     assert!(matches!(make(Initializer::Zeros, &[3], DType::I64), Error::DType { .. }));
     assert!(matches!(make(Initializer::Uniform { low: 1.0, high: 0.0 }, &[3], DType::F32), Error::Argument { .. }));
-    for (low, high) in [(1.0, 1.0), (f64::NAN, 1.0), (40.0, 41.0), (-1.0, -0.999_999)] {
+    for (low, high) in [(1.0, 1.0), (f64::NAN, 1.0), (2.0, 1.0), (f64::INFINITY, f64::INFINITY)] {
         let truncated = Initializer::TruncatedNormal { mean: 0.0, standard_deviation: 1.0, low, high };
         assert!(matches!(make(truncated, &[3], DType::F32), Error::Argument { .. }));
+    }
+}
+
+/// Bounds that leave nearly nothing of the distribution, each with the mean that calculus gives:
+/// μ = (φ(a) − φ(b)) / (Φ(b) − Φ(a)), far out about a + 1/a − 2/a³.
+#[test]
+fn truncated_normals_are_drawn_in_tails_and_slits() {
+    let bounds = [
+        (3.5, 4.0, 3.676_654),
+        (-4.0, -3.5, -3.676_654),
+        (0.0, 0.25, 0.124_351),
+        (2.0, 2.5, 2.204_452),
+        (40.0, f64::INFINITY, 40.024_969),
+        (f64::NEG_INFINITY, -8.0, -8.121_368),
+        (-1.0, -0.999_999, -0.999_999_5),
+        (-1e-3, 1e-3, 0.0),
+        (1e12, 1e12 + 1.0, 1e12),
+        (1e200, f64::INFINITY, 1e200),
+    ];
+    for (low, high, expected) in bounds {
+        for dtype in [DType::F64, DType::F32, DType::BF16, DType::F16] {
+            let truncated = Initializer::TruncatedNormal { mean: 0.0, standard_deviation: 1.0, low, high };
+            let values = truncated.make(20_000, dtype, &Generator::new(1), Device::cpu()).unwrap();
+            let values = values.to_host().unwrap().to_f64();
+            if dtype == DType::F64 {
+                assert!(values.iter().all(|value| (low..=high).contains(value)), "{low} to {high}");
+                let mean = values.iter().sum::<f64>() / values.len() as f64;
+                // The deviation is at most 0.5 or a quarter of the width; that of the mean √20000 times less.
+                let spread = 0.5_f64.min((high - low) / 4.0);
+                let distance = (mean - expected).abs();
+                assert!(
+                    distance < 4.0 * spread / 141.0 + 1e-6 + 1e-15 * expected.abs(),
+                    "{low}: {mean} for {expected}"
+                );
+            }
+        }
+    }
+    // A bound that bf16 does not have: no number rounds over it.
+    let truncated = Initializer::TruncatedNormal { mean: 0.0, standard_deviation: 1.0, low: -0.3, high: 0.3 };
+    for dtype in [DType::F32, DType::BF16, DType::F16] {
+        let values = truncated.make(50_000, dtype, &Generator::new(1), Device::cpu()).unwrap();
+        assert!(values.to_host().unwrap().to_f64().iter().all(|value| value.abs() <= 0.3), "{dtype}");
+    }
+}
+
+#[test]
+fn initialisers_of_huge_sizes_and_without_a_number_are_refused() {
+    let generator = Generator::new(0);
+    let (big, device) = (1 << 20, Device::cpu());
+    let all = [
+        Initializer::Identity,
+        Initializer::Orthogonal { gain: 1.0 },
+        Initializer::TruncatedNormal { mean: 0.0, standard_deviation: 1.0, low: -2.0, high: 2.0 },
+        Initializer::XAVIER,
+        Initializer::HE,
+        Initializer::Zeros,
+    ];
+    for initializer in all {
+        for shape in [[big, big], [usize::MAX, 2], [usize::MAX, usize::MAX]] {
+            assert!(initializer.make(shape, DType::F32, &generator, device).is_err(), "{initializer:?} {shape:?}");
+        }
+        let empty = initializer.make([0, 1 << 20, 1 << 20, 1 << 20], DType::F32, &generator, device);
+        assert!(empty.map_or_else(|_| true, |tensor| tensor.count() == 0), "{initializer:?}");
+    }
+    let nonlinearity = Nonlinearity::LeakyRelu(f64::NAN);
+    for bad in [
+        Initializer::XavierUniform { gain: f64::NAN },
+        Initializer::XavierNormal { gain: f64::INFINITY },
+        Initializer::HeUniform { fan: Fan::In, nonlinearity },
+        Initializer::HeNormal { fan: Fan::Out, nonlinearity },
+        Initializer::Orthogonal { gain: f64::NAN },
+    ] {
+        let error = bad.make([3, 3], DType::F32, &generator, device).unwrap_err();
+        assert!(matches!(*error, Error::Argument { .. }) && error.to_string().contains("gain"), "{bad:?}: {error}");
+    }
+}
+
+#[test]
+fn layers_of_sizes_that_make_no_sense_are_refused() {
+    let (generator, device) = (Generator::new(0), Device::cpu());
+    assert!(Linear::new(usize::MAX, usize::MAX, &generator, device).is_err());
+    assert!(Linear::new(1 << 30, 1 << 30, &generator, device).is_err());
+    assert!(Embedding::new(usize::MAX, 3, &generator, device).is_err());
+    assert!(BatchNorm::new(usize::MAX, device).is_err());
+    assert!(LayerNorm::new([1 << 40, 1 << 40], device).is_err());
+    assert!(RmsNorm::new(usize::MAX, device).is_err());
+    assert!(GroupNorm::new(1, usize::MAX, device).is_err());
+    for probability in [f64::NAN, -0.1, 1.1, f64::INFINITY] {
+        assert!(Dropout::new(probability, &generator).is_err(), "{probability}");
+    }
+    for epsilon in [f64::NAN, -1e-5, f64::INFINITY] {
+        assert!(BatchNorm::options(3).epsilon(epsilon).build(device).is_err());
+        assert!(LayerNorm::options(3).unwrap().epsilon(epsilon).build(device).is_err());
+        assert!(RmsNorm::options(3).unwrap().epsilon(epsilon).build(device).is_err());
+        assert!(GroupNorm::options(1, 3).epsilon(epsilon).build(device).is_err());
+        assert!(InstanceNorm::options(3).epsilon(epsilon).build(device).is_err());
     }
 }
 

@@ -157,7 +157,7 @@ fn targets_that_do_not_fit_are_refused() {
     }
     let logits = zeros(&[2, 3], DType::F32);
     assert!(matches!(*cross_entropy(&logits, &zeros(&[3], DType::I64)).unwrap_err(), Error::Shape { .. }));
-    assert!(matches!(*cross_entropy(&logits, &zeros(&[2], DType::I32)).unwrap_err(), Error::DType { .. }));
+    assert!(matches!(*cross_entropy(&logits, &zeros(&[2], DType::U8)).unwrap_err(), Error::DType { .. }));
     assert!(matches!(*cross_entropy(&logits, &zeros(&[2], DType::F32)).unwrap_err(), Error::Shape { .. }));
     assert!(cross_entropy(&logits, &Tensor::new([0i64, 3], device).unwrap()).is_err());
     assert!(cross_entropy(&logits, &Tensor::new([0i64, -100], device).unwrap()).is_err());
@@ -329,4 +329,88 @@ fn further_losses_refuse_what_does_not_fit() {
     assert!(matches!(*gaussian_negative_log_likelihood(&row, &row, &column).unwrap_err(), Error::Shape { .. }));
     assert!(GaussianNllLoss { epsilon: 0.0, ..GaussianNllLoss::default() }.forward(&row, &row, &row).is_err());
     assert!(FocalLoss { gamma: -1.0, ..FocalLoss::default() }.forward(&row, &row).is_err());
+}
+
+/// What is left out is not looked at: neither its value nor its slope may reach the rest.
+#[test]
+fn what_counts_nothing_may_be_infinite_or_not_a_number() {
+    let device = Device::cpu().autodiff();
+    let matrix = |rows: [[f64; 2]; 2]| Tensor::new(rows, device).unwrap().into_tracked().unwrap();
+    let finite = |name: &str, loss: Tensor, expected: f64, input: &Tensor| {
+        let (value, gradients) = (loss.item().unwrap(), loss.backward().unwrap());
+        assert!((value - expected).abs() < 1e-9, "{name}: {value} instead of {expected}");
+        let slope = gradients.get(input).map_or(Vec::new(), |slope| slope.to_vec::<f64>().unwrap());
+        assert!(slope.iter().all(|slope| slope.is_finite()), "{name}: {slope:?}");
+    };
+    let classes = Tensor::new([0i64, 1], Device::cpu()).unwrap();
+    let (infinite, nan) = (f64::NEG_INFINITY, f64::NAN);
+    for bad in [infinite, nan, f64::INFINITY] {
+        let scores = matrix([[-0.5, -1.0], [bad, bad]]);
+        let loss = NllLoss { ignore_index: Some(1), ..NllLoss::default() };
+        finite("nll, ignored", loss.forward(&scores, &classes).unwrap(), 0.5, &scores);
+        let weight = Some(Tensor::new([2.0f64, 0.0], Device::cpu()).unwrap());
+        let loss = NllLoss { weight: weight.clone(), ..NllLoss::default() };
+        finite("nll, weightless", loss.forward(&scores, &classes).unwrap(), 0.5, &scores);
+        let margin = MultiMarginLoss { weight, reduction: ReductionKind::Sum, ..MultiMarginLoss::default() };
+        let value = margin.forward(&scores, &classes).unwrap().item().unwrap();
+        assert!((value - 0.5).abs() < 1e-9, "{value}");
+    }
+
+    let share = matrix([[1.0, 0.0], [0.0, 1.0]]).detach();
+    let logarithms = matrix([[0.0, infinite], [infinite, 0.0]]);
+    let kl = KlDivergenceLoss::default();
+    finite("kl", kl.forward(&logarithms, &share).unwrap(), 0.0, &logarithms);
+    let kl = KlDivergenceLoss { log_target: true, ..kl };
+    finite("kl of logarithms", kl.forward(&logarithms, &logarithms.detach()).unwrap(), 0.0, &logarithms);
+    let certain = matrix([[0.0, infinite], [infinite, 5.0]]);
+    finite("cross-entropy", cross_entropy(&certain, &share).unwrap(), 0.0, &certain);
+    let rates = matrix([[infinite, 0.0], [0.0, infinite]]);
+    let counts = matrix([[0.0, 2.0], [1.0, 0.0]]).detach();
+    finite("poisson", poisson_negative_log_likelihood(&rates, &counts).unwrap(), 0.5, &rates);
+    let zeros = matrix([[0.0, 1.0], [1.0, 0.0]]);
+    let loss = PoissonNllLoss { log_input: false, epsilon: 0.0, ..PoissonNllLoss::default() };
+    let value = loss.forward(&zeros, &counts).unwrap().item().unwrap();
+    assert_near(value, 0.5, 1e-12);
+
+    // Logits of a certainty, right: no loss, whatever the weights.
+    let logits = matrix([[f64::INFINITY, infinite], [infinite, f64::INFINITY]]);
+    let weighed =
+        BceWithLogitsLoss { pos_weight: Some(Tensor::full(2, 3.0, DType::F64, device).unwrap()), ..Default::default() };
+    assert_near(weighed.forward(&logits, &share).unwrap().item().unwrap(), 0.0, 1e-12);
+    assert_near(focal(&logits, &share).unwrap().item().unwrap(), 0.0, 1e-12);
+    let one_sided = FocalLoss { alpha: Some(1.0), ..FocalLoss::default() };
+    let wrong = matrix([[f64::INFINITY, f64::INFINITY], [f64::INFINITY, f64::INFINITY]]);
+    assert_near(one_sided.forward(&wrong, &share).unwrap().item().unwrap(), 0.0, 1e-12);
+    let masked = Some(Tensor::new([[1.0f64, 0.0], [0.0, 1.0]], device).unwrap());
+    let loss = BceWithLogitsLoss { weight: masked.clone(), ..Default::default() };
+    let value = loss.forward(&matrix([[0.0, nan], [f64::INFINITY, 0.0]]), &share).unwrap().item().unwrap();
+    assert_near(value, std::f64::consts::LN_2 / 2.0, 1e-12);
+    let loss = BceLoss { weight: masked, ..BceLoss::default() };
+    assert_near(loss.forward(&matrix([[1.0, nan], [nan, 1.0]]), &share).unwrap().item().unwrap(), 0.0, 1e-12);
+}
+
+/// 1 − ln(1 + e⁻ˣ) of a large x lost all of e⁻ˣ beside x.
+#[test]
+fn weighted_logits_keep_small_losses() {
+    let logits = Tensor::new([-40.0f32, -20.0, 20.0], Device::cpu()).unwrap();
+    let target = Tensor::new([0.0f32, 0.0, 1.0], Device::cpu()).unwrap();
+    let pos_weight = Some(Tensor::new([2.0f32], Device::cpu()).unwrap());
+    let loss = BceWithLogitsLoss { pos_weight, reduction: ReductionKind::None, ..Default::default() };
+    let values = loss.forward(&logits, &target).unwrap().to_vec::<f32>().unwrap();
+    for (value, expected) in values.into_iter().zip([(-40_f64).exp(), (-20_f64).exp(), 2.0 * (-20_f64).exp()]) {
+        assert!((f64::from(value) / expected - 1.0).abs() < 1e-5, "{value} instead of {expected}");
+    }
+}
+
+#[test]
+fn an_infinite_error_has_the_slope_of_its_line() {
+    for infinite in [f64::INFINITY, f64::NEG_INFINITY] {
+        let prediction = vector(&[infinite, 0.5]).into_tracked().unwrap();
+        let target = vector(&[0.0, 0.0]);
+        for loss in [huber(&prediction, &target, 1.0), SmoothL1Loss::default().forward(&prediction, &target)] {
+            let gradients = loss.unwrap().backward().unwrap();
+            let slope = gradients.get(&prediction).unwrap().to_vec::<f64>().unwrap();
+            assert_eq!(slope, [0.5 * infinite.signum(), 0.25]);
+        }
+    }
 }

@@ -427,3 +427,32 @@ fn a_perceptron_has_what_was_chosen() {
         assert!(matches!(*broken.build(&generator, device).unwrap_err(), Error::Argument { .. }));
     }
 }
+
+/// Names come out of files: a message stays a screen, and no name moves a cursor.
+#[test]
+fn a_mismatch_is_told_in_a_few_lines_of_plain_text() {
+    let device = Device::cpu();
+    let tensor = |size: usize| Tensor::zeros(size, DType::F32, device).unwrap();
+    let mut model = Linear::new(2, 2, &Generator::new(0), device).unwrap();
+    let mut state = model.state_dict();
+    state.insert("x".repeat(10_000_000), tensor(1));
+    state.insert("\u{1b}[2J\u{202e}\r\nforged", tensor(1));
+    for index in 0..100_000 {
+        state.insert(format!("layer.{index}"), tensor(1));
+    }
+    let mismatch = model.load_matching(&state).unwrap();
+    assert_eq!(mismatch.unexpected.len(), 100_002);
+    let error = model.load_state_dict(&state).unwrap_err().to_string();
+    assert!(error.len() < 1000 && error.contains("and 99986 more"), "{error}");
+    assert!(
+        error.chars().all(|character| character == ' ' || character == '…' || character.is_ascii_graphic()),
+        "{error}"
+    );
+    assert!(error.contains("u{1b}[2J") && error.contains("forged"), "{error}");
+
+    let names: Vec<_> = (0..10_000)
+        .map(|index| (format!("a\n{index}"), osnova_tensor::random::Stream { seed: 0, counter: 0 }))
+        .collect();
+    let error = model.load_random_state(&names).unwrap_err().to_string();
+    assert!(error.len() < 500 && !error.contains('\n'), "{error}");
+}

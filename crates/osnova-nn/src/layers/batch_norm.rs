@@ -1,5 +1,6 @@
 //! Batch normalisation.
 
+use crate::wide::{rounded_once, widened};
 use crate::{Buffer, Forward, Mode, Module, Param};
 use osnova_tensor::{
     Axes, Custom, CustomOp, DType, Device, Error, Inputs, Meta, Metas, Outputs, Result, Shape, Tensor,
@@ -15,6 +16,7 @@ use osnova_tensor::{
 ///
 /// Parameters: `weight` (ones) and `bias` (zeros), `[channels]`. Buffers: `running_mean` (zeros) and `running_var` (ones),
 /// `[channels]`, and `num_batches_tracked` (`i64`, or what the device [counts](Device::index_dtype) with): PyTorch's state dicts load as they are.
+/// The running statistics of a layer of `f16` or `bf16` are `f32`: a tenth of a small change would be lost in them.
 ///
 /// ```
 /// use osnova_cpu::CpuDevice;
@@ -129,13 +131,15 @@ impl BatchNorm {
     fn by_running(&self, input: &Tensor, mean: &Buffer, variance: &Buffer) -> Result<Tensor> {
         let mut factor = (variance.value() + self.epsilon)?.rsqrt()?;
         if let Some(weight) = &self.weight {
-            factor = (weight.tensor() * factor)?;
+            factor = (widened(weight.tensor())? * factor)?;
         }
         let mut summand = (-(&factor * mean.value())?)?;
         if let Some(bias) = &self.bias {
-            summand = (summand + bias.tensor())?;
+            summand = (summand + widened(bias.tensor())?)?;
         }
-        (input * along_channels(&factor, input.rank())?)? + along_channels(&summand, input.rank())?
+        rounded_once([input], |[input]| {
+            (input * along_channels(&factor, input.rank())?)? + along_channels(&summand, input.rank())?
+        })
     }
 }
 
@@ -201,11 +205,6 @@ impl Normalise {
     fn axes(input: &Tensor) -> Axes {
         (0..input.rank()).filter(|&axis| axis != 1).collect()
     }
-
-    /// Half types are summed in single precision.
-    fn wide(dtype: DType) -> DType {
-        if dtype.size() == 2 { DType::F32 } else { dtype }
-    }
 }
 
 impl CustomOp for Normalise {
@@ -234,13 +233,13 @@ impl CustomOp for Normalise {
         }
         let mut dims = vec![1; input.shape.rank()];
         dims[1] = channels[0];
-        let statistics = Meta::new(Shape::new(&dims)?, Self::wide(input.dtype));
+        let statistics = Meta::new(Shape::new(&dims)?, input.dtype.accumulator());
         Ok([input, statistics, statistics].into_iter().collect())
     }
 
     fn forward(&self, inputs: Inputs) -> Result<Outputs> {
         let input = &inputs[0];
-        let (dtype, wide, axes) = (input.dtype(), Self::wide(input.dtype()), Self::axes(input));
+        let (dtype, wide, axes) = (input.dtype(), input.dtype().accumulator(), Self::axes(input));
         let values = input.to_dtype(wide)?;
         let mean = values.mean(&axes, true)?;
         let centred = (values - &mean)?;
@@ -341,7 +340,8 @@ impl BatchNormOptions {
         self
     }
 
-    /// The parameters' dtype; `f32` unless said otherwise.
+    /// The parameters' dtype; `f32` unless said otherwise. Running statistics have its
+    /// [accumulator](DType::accumulator).
     pub fn dtype(mut self, dtype: DType) -> Self {
         self.dtype = dtype;
         self
@@ -360,10 +360,10 @@ impl BatchNormOptions {
             let advice = "Give the weight of a new batch, from 0 to 1: 0.1 is usual";
             return Err(Error::argument("batch_norm", format!("the momentum is {momentum}"), advice));
         }
-        let full = |value: f64| Tensor::full(self.channels, value, self.dtype, device);
+        let full = |value: f64, dtype: DType| Tensor::full(self.channels, value, dtype, device);
         let (affine, track) = (self.affine, self.track_running_stats);
-        let parameter = |value: f64| affine.then(|| Param::new(full(value)?)).transpose();
-        let buffer = |value: f64| track.then(|| full(value).map(Buffer::new)).transpose();
+        let parameter = |value: f64| affine.then(|| Param::new(full(value, self.dtype)?)).transpose();
+        let buffer = |value: f64| track.then(|| full(value, self.dtype.accumulator()).map(Buffer::new)).transpose();
         Ok(BatchNorm {
             weight: parameter(1.0)?,
             bias: parameter(0.0)?,

@@ -1,5 +1,6 @@
 //! Dropout.
 
+use crate::wide::rounded_once;
 use crate::{Forward, Mode, Module};
 use osnova_tensor::{Error, Generator, Result, Shape, Tensor};
 
@@ -57,8 +58,10 @@ impl Forward for Dropout {
         let device = input.device().without_recording();
         let keep = 1.0 - self.probability;
         let mask = Tensor::bernoulli(*input.shape(), keep, input.dtype(), &self.generator, device)?;
-        // Everything dropped: there is nothing to scale.
-        let mask = if keep == 0.0 { mask } else { (mask * (1.0 / keep))? };
-        input * mask
+        rounded_once([input, &mask], |[input, mask]| {
+            // Everything dropped: there is nothing to scale.
+            let mask = if keep == 0.0 { mask.clone() } else { (mask * (1.0 / keep))? };
+            input * mask
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! Normalisation of the channels of each sample: by groups of them, or each alone.
 
 use super::batch_norm::{along_channels, check_channels, check_epsilon};
+use crate::wide::{rounded_once, widened};
 use crate::{Forward, Module, Param};
 use osnova_tensor::{DType, Device, Error, Result, Shape, Tensor};
 
@@ -48,9 +49,11 @@ impl Forward for GroupNorm {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         check_channels("group_norm", input, self.channels, 2)?;
         let group = input.dims()[1..].iter().product::<usize>() / self.groups;
-        let grouped = input.reshape([input.dims()[0], self.groups, group])?;
-        let normal = grouped.layer_norm(1, None, self.epsilon)?.reshape(*input.shape())?;
-        scale_and_shift(normal, self.weight.as_ref(), self.bias.as_ref())
+        rounded_once([input], |[input]| {
+            let grouped = input.reshape([input.dims()[0], self.groups, group])?;
+            let normal = grouped.layer_norm(1, None, self.epsilon)?.reshape(*input.shape())?;
+            scale_and_shift(normal, self.weight.as_ref(), self.bias.as_ref())
+        })
     }
 }
 
@@ -145,8 +148,10 @@ impl Module for InstanceNorm {
 impl Forward for InstanceNorm {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         check_channels("instance_norm", input, self.channels, 3)?;
-        let normal = input.layer_norm(input.rank() - 2, None, self.epsilon)?;
-        scale_and_shift(normal, self.weight.as_ref(), self.bias.as_ref())
+        rounded_once([input], |[input]| {
+            let normal = input.layer_norm(input.rank() - 2, None, self.epsilon)?;
+            scale_and_shift(normal, self.weight.as_ref(), self.bias.as_ref())
+        })
     }
 }
 
@@ -214,10 +219,10 @@ fn affine_parameters(
 fn scale_and_shift(mut values: Tensor, weight: Option<&Param>, bias: Option<&Param>) -> Result<Tensor> {
     let rank = values.rank();
     if let Some(weight) = weight {
-        values = (values * along_channels(weight, rank)?)?;
+        values = (values * along_channels(&widened(weight)?, rank)?)?;
     }
     if let Some(bias) = bias {
-        values = (values + along_channels(bias, rank)?)?;
+        values = (values + along_channels(&widened(bias)?, rank)?)?;
     }
     Ok(values)
 }

@@ -1,6 +1,7 @@
 //! Layer normalisation.
 
 use super::batch_norm::check_epsilon;
+use crate::wide::{rounded_once, widened};
 use crate::{Forward, Module, Param};
 use osnova_tensor::{DType, Device, Error, IntoShape, Result, Shape, Tensor};
 
@@ -65,16 +66,16 @@ impl Forward for LayerNorm {
         let axes = self.shape.rank();
         match (&self.weight, &self.bias) {
             (Some(weight), Some(bias)) => input.layer_norm(axes, Some((weight.tensor(), bias.tensor())), self.epsilon),
-            (weight, bias) => {
+            (weight, bias) => rounded_once([input], |[input]| {
                 let mut output = input.layer_norm(axes, None, self.epsilon)?;
                 if let Some(weight) = weight {
-                    output = (output * weight.tensor())?;
+                    output = (output * widened(weight.tensor())?)?;
                 }
                 if let Some(bias) = bias {
-                    output = (output + bias.tensor())?;
+                    output = (output + widened(bias.tensor())?)?;
                 }
                 Ok(output)
-            }
+            }),
         }
     }
 }

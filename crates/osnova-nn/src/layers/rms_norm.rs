@@ -1,6 +1,7 @@
 //! Normalisation by the root of the mean square.
 
 use super::batch_norm::check_epsilon;
+use crate::wide::{rounded_once, widened};
 use crate::{Forward, Module, Param};
 use osnova_tensor::{Axes, DType, Device, Error, IntoShape, Result, Shape, Tensor};
 
@@ -59,22 +60,16 @@ impl Forward for RmsNorm {
                 "Make the layer with the sizes of the input's last axes",
             ));
         }
-        let epsilon = self.epsilon.unwrap_or(match input.dtype() {
-            DType::F64 => f64::EPSILON,
-            DType::F16 => 9.765_625e-4,
-            DType::BF16 => 7.812_5e-3,
-            _ => f64::from(f32::EPSILON),
-        });
-        // The square of a half overflows early.
-        let wide = if input.dtype().size() == 2 { DType::F32 } else { input.dtype() };
-        let values = input.to_dtype(wide)?;
+        let epsilon = self.epsilon.unwrap_or(input.dtype().epsilon());
         let axes: Axes = (input.rank() - self.shape.rank()..input.rank()).collect();
-        let factor = (values.square()?.mean(&axes, true)? + epsilon)?.rsqrt()?;
-        let normal = (values * factor)?.to_dtype(input.dtype())?;
-        match &self.weight {
-            Some(weight) => normal * weight.tensor(),
-            None => Ok(normal),
-        }
+        rounded_once([input], |[input]| {
+            let factor = (input.square()?.mean(&axes, true)? + epsilon)?.rsqrt()?;
+            let normal = (input * factor)?;
+            match &self.weight {
+                Some(weight) => normal * widened(weight.tensor())?,
+                None => Ok(normal),
+            }
+        })
     }
 }
 

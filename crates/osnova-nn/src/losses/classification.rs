@@ -2,6 +2,7 @@
 
 use super::{Loss, alike, classes, floats, reduce};
 use crate::functions::softplus;
+use crate::wide::{product_with_limit, rounded_once, weighted, widened};
 use osnova_tensor::{
     BinaryCrossEntropy, CrossEntropy, Custom, CustomOp, Error, Inputs, Meta, Metas, Outputs, Real, ReductionKind,
     Result, Scalar, Tensor,
@@ -56,11 +57,13 @@ impl Loss for BceLoss {
     fn forward(&self, probability: &Tensor, target: &Tensor) -> Result<Tensor> {
         alike("binary_cross_entropy", probability, target)?;
         static VALUES: LazyLock<Custom> = LazyLock::new(|| Custom::new(BceValues));
-        let mut values = VALUES.apply([probability.clone(), target.clone()])?.remove(0);
-        if let Some(weight) = &self.weight {
-            values = (values * weight)?;
-        }
-        reduce(values, self.reduction)
+        rounded_once([probability, target], |[probability, target]| {
+            let mut values = VALUES.apply([probability.clone(), target.clone()])?.remove(0);
+            if let Some(weight) = &self.weight {
+                values = weighted(&values, weight)?;
+            }
+            reduce(values, self.reduction)
+        })
     }
 }
 
@@ -123,18 +126,21 @@ impl Loss for BceWithLogitsLoss {
         if self.weight.is_none() && self.pos_weight.is_none() {
             return logits.binary_cross_entropy_with(target, options(self.reduction));
         }
-        let mut values = match &self.pos_weight {
-            None => logits.binary_cross_entropy_with(target, options(ReductionKind::None))?,
-            // (1 − y)·x + (1 + (w − 1)·y)·ln(1 + e⁻ˣ).
-            Some(positive) => {
-                let factor = (((positive - 1.0)? * target)? + 1.0)?;
-                (((1.0 - target)? * logits)? + (factor * softplus(&(-logits)?)?)?)?
+        rounded_once([logits, target], |[logits, target]| {
+            let mut values = match &self.pos_weight {
+                None => logits.binary_cross_entropy_with(target, options(ReductionKind::None))?,
+                // (1 − y)·ln(1 + eˣ) + w·y·ln(1 + e⁻ˣ): no large number stands where another takes it away again.
+                Some(positive) => {
+                    let no = product_with_limit(&(1.0 - target)?, &softplus(logits)?)?;
+                    let yes = product_with_limit(&(target * widened(positive)?)?, &softplus(&(-logits)?)?)?;
+                    (no + yes)?
+                }
+            };
+            if let Some(weight) = &self.weight {
+                values = weighted(&values, weight)?;
             }
-        };
-        if let Some(weight) = &self.weight {
-            values = (values * weight)?;
-        }
-        reduce(values, self.reduction)
+            reduce(values, self.reduction)
+        })
     }
 }
 
@@ -183,16 +189,20 @@ impl CrossEntropyLoss {
             return Err(Error::argument("cross_entropy", problem, "Use a small share such as 0.1"));
         }
         let classes = logits.dims()[1];
-        let mut log_probabilities = logits.log_softmax(1)?;
-        if let Some(weight) = &self.weight {
-            log_probabilities = (log_probabilities * along_classes(weight, logits)?)?;
-        }
-        let smoothing = self.label_smoothing;
-        let target = match smoothing > 0.0 {
-            true => ((target * (1.0 - smoothing))? + smoothing / classes as f64)?,
-            false => target.clone(),
-        };
-        reduce((-(log_probabilities * target)?.sum(1, false)?)?, self.reduction)
+        let weight = self.weight.as_ref().map(|weight| widened(&along_classes(weight, logits)?)).transpose()?;
+        rounded_once([logits, target], |[logits, target]| {
+            let mut log_probabilities = logits.log_softmax(1)?;
+            if let Some(weight) = &weight {
+                log_probabilities = product_with_limit(weight, &log_probabilities)?;
+            }
+            let smoothing = self.label_smoothing;
+            let target = match smoothing > 0.0 {
+                true => ((target * (1.0 - smoothing))? + smoothing / classes as f64)?,
+                false => target.clone(),
+            };
+            let products = product_with_limit(&target, &log_probabilities)?;
+            reduce((-products.sum(1, false)?)?, self.reduction)
+        })
     }
 }
 
@@ -218,25 +228,26 @@ impl Loss for NllLoss {
             Some(counted) => counted.where_(target, 0)?,
             None => target.clone(),
         };
-        let mut factors = match &self.weight {
-            Some(weight) => Some(weight.index_select(0, &target)?),
-            None => None,
+        // One number a row: from here on in the dtype that sums are made in.
+        let losses = widened(&(-values.gather(1, &target.unsqueeze(1)?)?.squeeze(1)?)?)?;
+        let weight = self.weight.as_ref().map(|weight| widened(&weight.index_select(0, &target)?)).transpose()?;
+        let factors = match (weight, counted) {
+            (Some(weight), Some(counted)) => Some(counted.where_(weight, 0.0)?),
+            (Some(weight), None) => Some(weight),
+            (None, Some(counted)) => Some(counted.to_dtype(losses.dtype())?),
+            (None, None) => None,
         };
-        if let Some(counted) = counted {
-            let counted = counted.to_dtype(values.dtype())?;
-            factors = Some(match factors {
-                Some(factors) => (factors * counted)?,
-                None => counted,
-            });
-        }
-        let mut losses = (-values.gather(1, &target.unsqueeze(1)?)?.squeeze(1)?)?;
-        let Some(factors) = factors else { return rows.restore(reduce(losses, self.reduction)?) };
-        losses = (losses * &factors)?;
-        match self.reduction {
-            ReductionKind::Mean => losses.sum(.., false)? / factors.sum(.., false)?,
-            ReductionKind::Sum => losses.sum(.., false),
-            ReductionKind::None => rows.restore(losses),
-        }
+        let loss = match &factors {
+            None => reduce(losses, self.reduction)?,
+            Some(factors) => {
+                let losses = weighted(&losses, factors)?;
+                match self.reduction {
+                    ReductionKind::Mean => (losses.sum(.., false)? / factors.sum(.., false)?)?,
+                    _ => reduce(losses, self.reduction)?,
+                }
+            }
+        };
+        rows.restore(loss.to_dtype(values.dtype())?)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Losses between distributions, and likelihoods of numbers.
 
 use super::{Loss, alike, reduce};
+use crate::wide::{product_with_limit, rounded_once};
 use osnova_tensor::{Error, ReductionKind, Result, Tensor};
 use std::f64::consts::TAU;
 
@@ -43,21 +44,24 @@ pub struct KlDivergenceLoss {
 impl Loss for KlDivergenceLoss {
     fn forward(&self, log_probabilities: &Tensor, target: &Tensor) -> Result<Tensor> {
         alike("kl_divergence", log_probabilities, target)?;
-        let values = if self.log_target {
-            (target.exp()? * (target - log_probabilities)?)?
-        } else {
-            // p·ln p is 0 at 0, and the logarithm of 1 keeps infinities out of the gradient.
-            let logarithm = target.greater(0.0)?.where_(target, 1.0)?.ln()?;
-            (target * (logarithm - log_probabilities)?)?
-        };
-        match self.reduction {
-            ReductionKind::None => Ok(values),
-            ReductionKind::Sum => values.sum(.., false),
-            ReductionKind::Mean => {
-                let batch = values.dims().first().copied().unwrap_or(1);
-                values.sum(.., false)? / batch as f64
+        rounded_once([log_probabilities, target], |[log_probabilities, target]| {
+            let (share, logarithm) = if self.log_target {
+                // Finite, so that −∞ of both is no NaN beside a share of 0.
+                (target.exp()?, target.maximum(f64::from(f32::MIN))?)
+            } else {
+                // p·ln p is 0 at 0, and the logarithm of 1 keeps infinities out of the gradient.
+                (target.clone(), target.greater(0.0)?.where_(target, 1.0)?.ln()?)
+            };
+            let values = product_with_limit(&share, &(logarithm - log_probabilities)?)?;
+            match self.reduction {
+                ReductionKind::None => Ok(values),
+                ReductionKind::Sum => values.sum(.., false),
+                ReductionKind::Mean => {
+                    let batch = values.dims().first().copied().unwrap_or(1);
+                    values.sum(.., false)? / batch as f64
+                }
             }
-        }
+        })
     }
 }
 
@@ -83,18 +87,21 @@ impl Default for PoissonNllLoss {
 impl Loss for PoissonNllLoss {
     fn forward(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
         alike("poisson_negative_log_likelihood", prediction, target)?;
-        let mut values = if self.log_input {
-            (prediction.exp()? - (target * prediction)?)?
-        } else {
-            (prediction - (target * (prediction + self.epsilon)?.ln()?)?)?
-        };
-        if self.full {
-            let large = target.greater(1.0)?;
-            let count = large.where_(target, 1.0)?;
-            let stirling = (((&count * count.ln()?)? - &count)? + ((count * TAU)?.ln()? * 0.5)?)?;
-            values = (values + large.where_(stirling, 0.0)?)?;
-        }
-        reduce(values, self.reduction)
+        rounded_once([prediction, target], |[prediction, target]| {
+            // A rate of 0 is right where the count is.
+            let mut values = if self.log_input {
+                (prediction.exp()? - product_with_limit(target, prediction)?)?
+            } else {
+                (prediction - product_with_limit(target, &(prediction + self.epsilon)?.ln()?)?)?
+            };
+            if self.full {
+                let large = target.greater(1.0)?;
+                let count = large.where_(target, 1.0)?;
+                let stirling = (((&count * count.ln()?)? - &count)? + ((count * TAU)?.ln()? * 0.5)?)?;
+                values = (values + large.where_(stirling, 0.0)?)?;
+            }
+            reduce(values, self.reduction)
+        })
     }
 }
 
@@ -128,13 +135,15 @@ impl GaussianNllLoss {
         if !(self.epsilon > 0.0 && self.epsilon.is_finite()) {
             return Err(Error::argument(NAME, format!("ε is {}", self.epsilon), "Give a small number such as 1e-6"));
         }
-        let lift = (variance.detach().maximum(self.epsilon)? - variance.detach())?;
-        let variance = (variance + lift)?;
-        let squares = (mean - target)?.square()?;
-        let mut values = ((variance.ln()? + (squares / &variance)?)? * 0.5)?;
-        if self.full {
-            values = (values + 0.5 * TAU.ln())?;
-        }
-        reduce(values, self.reduction)
+        rounded_once([mean, target, variance], |[mean, target, variance]| {
+            let lift = (variance.detach().maximum(self.epsilon)? - variance.detach())?;
+            let variance = (variance + lift)?;
+            let squares = (mean - target)?.square()?;
+            let mut values = ((variance.ln()? + (squares / &variance)?)? * 0.5)?;
+            if self.full {
+                values = (values + 0.5 * TAU.ln())?;
+            }
+            reduce(values, self.reduction)
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Loss, alike, reduce};
 use crate::functions::softplus;
+use crate::wide::{product_with_limit, rounded_once};
 use osnova_tensor::{Error, ReductionKind, Result, Tensor};
 
 /// The mean focal loss of logits and targets 0 or 1, with α = 0.25 and γ = 2.
@@ -41,14 +42,17 @@ impl Loss for FocalLoss {
             ));
         }
         // With z = x for a positive and −x for a negative, p_t = sigmoid(z): ln p_t = −softplus(−z), ln(1 − p_t) = −softplus(z).
-        let signed = (logits * ((target * 2.0)? - 1.0)?)?;
-        let mut values = softplus(&(-&signed)?)?;
-        if self.gamma != 0.0 {
-            values = (values * (softplus(&signed)? * -self.gamma)?.exp()?)?;
-        }
-        if let Some(alpha) = self.alpha {
-            values = (values * ((target * (2.0 * alpha - 1.0))? + (1.0 - alpha))?)?;
-        }
-        reduce(values, self.reduction)
+        rounded_once([logits, target], |[logits, target]| {
+            let signed = (logits * ((target * 2.0)? - 1.0)?)?;
+            let mut values = softplus(&(-&signed)?)?;
+            if self.gamma != 0.0 {
+                values = (values * (softplus(&signed)? * -self.gamma)?.exp()?)?;
+            }
+            if let Some(alpha) = self.alpha {
+                let weight = ((target * (2.0 * alpha - 1.0))? + (1.0 - alpha))?;
+                values = product_with_limit(&weight, &values)?;
+            }
+            reduce(values, self.reduction)
+        })
     }
 }

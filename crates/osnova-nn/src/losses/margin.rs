@@ -1,6 +1,7 @@
 //! Losses that ask for a distance: between scores, or between embeddings.
 
 use super::{Loss, alike, classes, floats, reduce};
+use crate::wide::{magnitude, rounded_once, weighted};
 use osnova_tensor::{Error, ReductionKind, Result, Tensor};
 
 /// The mean of max(0, 1 − y·x) for scores and targets ±1.
@@ -54,7 +55,9 @@ impl Default for HingeLoss {
 impl Loss for HingeLoss {
     fn forward(&self, score: &Tensor, target: &Tensor) -> Result<Tensor> {
         alike("hinge", score, target)?;
-        reduce((self.margin - (score * target)?)?.relu()?, self.reduction)
+        rounded_once([score, target], |[score, target]| {
+            reduce((self.margin - (score * target)?)?.relu()?, self.reduction)
+        })
     }
 }
 
@@ -92,16 +95,18 @@ impl Loss for MultiMarginLoss {
         }
         let count = scores.dims()[1];
         let index = target.unsqueeze(1)?;
-        let mut distances = ((scores - scores.gather(1, &index)?)? + self.margin)?.relu()?;
-        if self.squared {
-            distances = distances.square()?;
-        }
-        let others = (1.0 - target.one_hot(count, scores.dtype())?)?;
-        let mut values = ((distances * others)?.sum(1, false)? / count as f64)?;
-        if let Some(weight) = &self.weight {
-            values = (values * weight.index_select(0, target)?)?;
-        }
-        reduce(values, self.reduction)
+        rounded_once([scores], |[scores]| {
+            let mut distances = ((scores - scores.gather(1, &index)?)? + self.margin)?.relu()?;
+            if self.squared {
+                distances = distances.square()?;
+            }
+            let others = (1.0 - target.one_hot(count, scores.dtype())?)?;
+            let mut values = (weighted(&distances, &others)?.sum(1, false)? / count as f64)?;
+            if let Some(weight) = &self.weight {
+                values = weighted(&values, &weight.index_select(0, target)?)?;
+            }
+            reduce(values, self.reduction)
+        })
     }
 }
 
@@ -133,10 +138,16 @@ impl CosineEmbeddingLoss {
                 "Give two vectors and one target for each sample",
             ));
         }
-        let length = |vectors: &Tensor| vectors.square()?.sum(1, false)? + TINY;
-        let cosine = ((first * second)?.sum(1, false)? * (length(first)? * length(second)?)?.rsqrt()?)?;
-        let apart = (&cosine - self.margin)?.relu()?;
-        reduce(target.greater(0.0)?.where_((1.0 - cosine)?, apart)?, self.reduction)
+        let together = target.greater(0.0)?;
+        rounded_once([first, second], |[first, second]| {
+            // The cosine does not depend on lengths, whose product might overflow.
+            let (first, second) = ((first / magnitude(first, 1)?)?, (second / magnitude(second, 1)?)?);
+            let length = |vectors: &Tensor| vectors.square()?.sum(1, false)? + TINY;
+            let lengths = (length(&first)? * length(&second)?)?;
+            let cosine = ((first * second)?.sum(1, false)? * lengths.rsqrt()?)?;
+            let apart = (&cosine - self.margin)?.relu()?;
+            reduce(together.where_((1.0 - cosine)?, apart)?, self.reduction)
+        })
     }
 }
 
@@ -172,11 +183,17 @@ impl TripletMarginLoss {
             let advice = "Give vectors along the last axis";
             return Err(Error::shape("triplet_margin", [*anchor.shape()], "they are no vectors", advice));
         }
-        let distance = |left: &Tensor, right: &Tensor| ((left - right)? + TINY)?.square()?.sum(-1, false)?.sqrt();
-        let mut away = distance(anchor, negative)?;
-        if self.swap {
-            away = away.minimum(distance(positive, negative)?)?;
-        }
-        reduce(((distance(anchor, positive)? - away)? + self.margin)?.relu()?, self.reduction)
+        let distance = |left: &Tensor, right: &Tensor| {
+            let difference = ((left - right)? + TINY)?;
+            let scale = magnitude(&difference, -1)?;
+            (difference / &scale)?.square()?.sum(-1, false)?.sqrt()? * scale.squeeze(-1)?
+        };
+        rounded_once([anchor, positive, negative], |[anchor, positive, negative]| {
+            let mut away = distance(anchor, negative)?;
+            if self.swap {
+                away = away.minimum(distance(positive, negative)?)?;
+            }
+            reduce(((distance(anchor, positive)? - away)? + self.margin)?.relu()?, self.reduction)
+        })
     }
 }

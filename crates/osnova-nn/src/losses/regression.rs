@@ -1,6 +1,7 @@
 //! Losses between numbers.
 
 use super::{Loss, alike, reduce};
+use crate::wide::rounded_once;
 use osnova_tensor::{Error, ReductionKind, Result, Tensor};
 
 /// The mean of (y − ŷ)².
@@ -45,7 +46,9 @@ pub struct MseLoss {
 impl Loss for MseLoss {
     fn forward(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
         alike("mean_squared_error", prediction, target)?;
-        reduce((prediction - target)?.square()?, self.reduction)
+        rounded_once([prediction, target], |[prediction, target]| {
+            reduce((prediction - target)?.square()?, self.reduction)
+        })
     }
 }
 
@@ -59,7 +62,7 @@ pub struct L1Loss {
 impl Loss for L1Loss {
     fn forward(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
         alike("mean_absolute_error", prediction, target)?;
-        reduce((prediction - target)?.abs()?, self.reduction)
+        rounded_once([prediction, target], |[prediction, target]| reduce((prediction - target)?.abs()?, self.reduction))
     }
 }
 
@@ -85,10 +88,13 @@ impl Loss for HuberLoss {
         if !(delta > 0.0 && delta.is_finite()) {
             return Err(Error::argument("huber", format!("δ is {delta}"), "Give a positive number such as 1"));
         }
-        let error = (prediction - target)?;
-        let distance = error.abs()?;
-        let line = ((&distance * delta)? - 0.5 * delta * delta)?;
-        reduce(distance.less_equal(delta)?.where_((error.square()? * 0.5)?, line)?, self.reduction)
+        rounded_once([prediction, target], |[prediction, target]| {
+            let error = (prediction - target)?;
+            let distance = error.abs()?;
+            let near = distance.less_equal(delta)?;
+            let line = ((&distance * delta)? - 0.5 * delta * delta)?;
+            reduce(near.where_((near_square(&near, &error)? * 0.5)?, line)?, self.reduction)
+        })
     }
 }
 
@@ -114,12 +120,21 @@ impl Loss for SmoothL1Loss {
         if !(beta >= 0.0 && beta.is_finite()) {
             return Err(Error::argument("smooth_l1", format!("β is {beta}"), "Give 0 or a positive number such as 1"));
         }
-        let error = (prediction - target)?;
-        let distance = error.abs()?;
-        if beta == 0.0 {
-            return reduce(distance, self.reduction);
-        }
-        let line = (&distance - 0.5 * beta)?;
-        reduce(distance.less(beta)?.where_((error.square()? * (0.5 / beta))?, line)?, self.reduction)
+        rounded_once([prediction, target], |[prediction, target]| {
+            let error = (prediction - target)?;
+            let distance = error.abs()?;
+            if beta == 0.0 {
+                return reduce(distance, self.reduction);
+            }
+            let near = distance.less(beta)?;
+            let line = (&distance - 0.5 * beta)?;
+            reduce(near.where_((near_square(&near, &error)? * (0.5 / beta))?, line)?, self.reduction)
+        })
     }
+}
+
+/// The squares of small errors. Large ones are left out before: where they are infinite the slope of a square would be
+/// NaN, selected or not.
+fn near_square(near: &Tensor, error: &Tensor) -> Result<Tensor> {
+    near.where_(error, 0.0)?.square()
 }
