@@ -47,7 +47,7 @@ impl DiagonalGaussian {
     /// # Errors
     /// Out of memory.
     pub fn standard_deviation(&self) -> Result<Tensor> {
-        (&self.log_variance * 0.5)?.exp()
+        deviation(&self.log_variance)?.to_dtype(self.log_variance.dtype())
     }
 
     /// A code for each sample, μ + σ⊙ε with ε from N(0, 1): gradients reach μ and σ, since chance stands beside them
@@ -65,29 +65,42 @@ impl DiagonalGaussian {
     /// # Errors
     /// A shape that does not broadcast with the mean's.
     pub fn sample_with(&self, noise: &Tensor) -> Result<Tensor> {
-        &self.mean + (self.standard_deviation()? * noise)?
+        let shifted = (wide(&self.mean)? + (deviation(&self.log_variance)? * wide(noise)?)?)?;
+        shifted.to_dtype(self.mean.dtype())
     }
 
-    /// KL(N(μ, σ²) ‖ N(0, 1)) = ½(μ² + σ² − ln σ² − 1) of each feature of each sample, in nats: the mean's shape.
+    /// KL(N(μ, σ²) ‖ N(0, 1)) = ½(μ² + σ² − ln σ² − 1) of each feature of each sample, in nats: the mean's shape, of half
+    /// types as `f32`, in which sums of hundreds of nats keep their digits.
     ///
     /// # Errors
     /// Out of memory.
     pub fn kl_to_standard_normal(&self) -> Result<Tensor> {
-        let Self { mean, log_variance } = self;
+        let (mean, log_variance) = (wide(&self.mean)?, wide(&self.log_variance)?);
         (((mean.square()? + log_variance.exp()?)? - log_variance)? - 1.0)? * 0.5
     }
 
-    /// ln q(z): the logarithm of the density at codes, summed over the last axis, `[batch]`.
+    /// ln q(z): the logarithm of the density at codes, summed over the last axis, `[batch]`; of half types as
+    /// `f32`.
     ///
     /// # Errors
     /// A shape that does not broadcast with the mean's.
     pub fn log_density(&self, code: &Tensor) -> Result<Tensor> {
-        let scaled = ((code - &self.mean)? / self.standard_deviation()?)?;
-        (((scaled.square()? + &self.log_variance)? + TAU.ln())? * -0.5)?.sum(-1, false)
+        let scaled = ((wide(code)? - wide(&self.mean)?)? / deviation(&self.log_variance)?)?;
+        (((scaled.square()? + wide(&self.log_variance)?)? + TAU.ln())? * -0.5)?.sum(-1, false)
     }
 }
 
 /// ln p(z) of the standard normal distribution, summed over the last axis.
 pub(crate) fn standard_log_density(code: &Tensor) -> Result<Tensor> {
-    ((code.square()? + TAU.ln())? * -0.5)?.sum(-1, false)
+    ((wide(code)?.square()? + TAU.ln())? * -0.5)?.sum(-1, false)
+}
+
+/// σ = exp(½ ln σ²), in the dtype that is computed in.
+fn deviation(log_variance: &Tensor) -> Result<Tensor> {
+    (wide(log_variance)? * 0.5)?.exp()
+}
+
+/// The tensor in the dtype that is computed in: squares and sums of a half type leave its range and its digits.
+pub(crate) fn wide(tensor: &Tensor) -> Result<Tensor> {
+    tensor.to_dtype(tensor.dtype().accumulator())
 }

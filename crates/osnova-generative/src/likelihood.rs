@@ -1,5 +1,6 @@
 //! What a decoder's outputs mean, and how well they explain a sample.
 
+use crate::gaussian::wide;
 use osnova_nn::{Module, Param};
 use osnova_tensor::{BinaryCrossEntropy, DType, Device, Error, ReductionKind, Result, Tensor};
 use std::f64::consts::TAU;
@@ -87,9 +88,10 @@ impl Observation {
         }
     }
 
-    /// −ln p(target | output), the mean over the batch.
+    /// −ln p(target | output), the mean over the batch; of half types as `f32`.
     pub(crate) fn negative_log_likelihood(&self, output: &Tensor, target: &Tensor) -> Result<Tensor> {
         alike(output, target)?;
+        let (output, target) = (&wide(output)?, &wide(target)?);
         let batch = target.dims()[0] as f64;
         let summed = match self.likelihood {
             Likelihood::Bernoulli => {
@@ -101,9 +103,10 @@ impl Observation {
         summed / batch
     }
 
-    /// −ln p(target | output) of each sample, `[batch]`.
+    /// −ln p(target | output) of each sample, `[batch]`; of half types as `f32`.
     pub(crate) fn negative_log_likelihoods(&self, output: &Tensor, target: &Tensor) -> Result<Tensor> {
         alike(output, target)?;
+        let (output, target) = (&wide(output)?, &wide(target)?);
         let batch = target.dims()[0];
         let rows = |values: Tensor| values.reshape([batch, target.count() / batch.max(1)])?.sum(1, false);
         match self.likelihood {
@@ -123,7 +126,7 @@ impl Observation {
                 (squares * (0.5 / standard_deviation.powi(2)))? + count * (standard_deviation.ln() + 0.5 * TAU.ln())
             }
             (_, Some(log_deviation)) => {
-                let log_deviation = log_deviation.tensor().sum(.., false)?;
+                let log_deviation = wide(log_deviation.tensor())?.sum(.., false)?;
                 let precision = ((&log_deviation * -2.0)?.exp()? * 0.5)?;
                 (squares * precision)? + ((log_deviation + 0.5 * TAU.ln())? * count)?
             }

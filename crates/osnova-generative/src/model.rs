@@ -1,6 +1,7 @@
 //! What a generative model is.
 
 use crate::DiagonalGaussian;
+use crate::gaussian::wide;
 use osnova_nn::Module;
 use osnova_tensor::{Error, Generator, Result, Tensor};
 use std::fmt::Debug;
@@ -63,8 +64,9 @@ impl LossParts {
         let mut total: Option<Tensor> = None;
         for part in &self.0 {
             let weight = part.weight * factor(part.name);
-            let objective = part.objective.as_ref().unwrap_or(&part.value);
-            let weighted = if weight == 1.0 { objective.clone() } else { (objective * weight)? };
+            // A model's own parts may be of a half type, in which the sum would round away what counts little.
+            let objective = wide(part.objective.as_ref().unwrap_or(&part.value))?;
+            let weighted = if weight == 1.0 { objective } else { (objective * weight)? };
             total = Some(match total {
                 Some(total) => (total + weighted)?,
                 None => weighted,

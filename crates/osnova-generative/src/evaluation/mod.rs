@@ -58,6 +58,7 @@ pub use probe::linear_probe;
 pub use reconstruction::{Denoising, Reconstruction, denoising, psnr, reconstruction};
 pub use sparseness::{ACTIVE_SHARE, Sparseness, sparseness, sparseness_above};
 
+use crate::gaussian::wide;
 use osnova_data::{DataLoader, TensorBatch};
 use osnova_nn::Module;
 use osnova_tensor::{Device, Tensor};
@@ -113,7 +114,7 @@ fn squared_error(left: &Tensor, right: &Tensor) -> Result<f64> {
         .into());
     }
     let batch = left.dims().first().copied().unwrap_or_default();
-    let squares = (left - right)?.square()?.reshape([batch, left.count() / batch.max(1)])?;
+    let squares = (wide(left)? - wide(right)?)?.square()?.reshape([batch, left.count() / batch.max(1)])?;
     total(&squares.sum(1, false)?)
 }
 

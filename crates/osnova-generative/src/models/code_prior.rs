@@ -1,5 +1,6 @@
 //! Where an autoencoder without a prior takes new codes from.
 
+use crate::gaussian::wide;
 use osnova_nn::{Buffer, Module};
 use osnova_tensor::{DType, Device, Error, Generator, HostData, Result, Tensor};
 
@@ -60,12 +61,14 @@ impl CodePrior {
             mean.iter_mut().zip(row).for_each(|(mean, value)| *mean += value / samples as f64);
         }
         let old = self.mean.value();
-        let place = |values: &[f64], shape: &[usize]| -> Result<Tensor> {
+        let place = |values: &[f64], shape: &[usize], dtype: DType| -> Result<Tensor> {
             // In the dtype at once: not every device has 64 bits.
-            Tensor::from_host(HostData::from_f64(old.dtype(), values), shape, old.device())
+            Tensor::from_host(HostData::from_f64(dtype, values), shape, old.device())
         };
-        let centre = place(&mean, &[latent])?;
-        let codes = codes.detach().to_device(old.device())?.to_dtype(old.dtype())?;
+        // Products of many codes leave the range of a half type.
+        let computed = old.dtype().accumulator();
+        let centre = place(&mean, &[latent], computed)?;
+        let codes = codes.detach().to_device(old.device())?.to_dtype(computed)?;
         let mut covariance = vec![0.0; latent * latent];
         for start in (0..samples).step_by(ROWS) {
             let rows = (codes.narrow(0, start, ROWS.min(samples - start))? - &centre)?;
@@ -73,8 +76,8 @@ impl CodePrior {
             covariance.iter_mut().zip(products).for_each(|(sum, product)| *sum += product / (samples - 1) as f64);
         }
         let factor = cholesky(&covariance, latent);
-        let factor = place(&factor, &[latent, latent])?;
-        self.mean.set(centre)?;
+        let factor = place(&factor, &[latent, latent], old.dtype())?;
+        self.mean.set(centre.to_dtype(old.dtype())?)?;
         self.factor.set(factor)
     }
 
@@ -85,7 +88,8 @@ impl CodePrior {
     pub fn sample(&self, count: usize, generator: &Generator) -> Result<Tensor> {
         let mean = self.mean.value();
         let noise = Tensor::normal([count, mean.count()], 0.0, 1.0, mean.dtype(), generator, mean.device())?;
-        noise.matmul(&self.factor.value().t()?)? + mean
+        let codes = (wide(&noise)?.matmul(&wide(&self.factor.value())?.t()?)? + wide(&mean)?)?;
+        codes.to_dtype(mean.dtype())
     }
 }
 

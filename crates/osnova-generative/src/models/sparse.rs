@@ -1,6 +1,7 @@
 //! The sparse autoencoder.
 
 use super::Autoencoder;
+use crate::gaussian::wide;
 use crate::{AutoencoderOptions, CodePrior, GenerativeModel, Likelihood, LossParts};
 use osnova_nn::{Buffer, Layer, Mode, Module};
 use osnova_tensor::{Error, Generator, Result, Tensor};
@@ -60,7 +61,7 @@ impl Sparsity {
         }
     }
 
-    /// The penalty of codes, `[batch, latent]`, by themselves: ρ̂ is that of the batch.
+    /// The penalty of codes, `[batch, latent]`, by themselves: ρ̂ is that of the batch. Of half types it is `f32`.
     ///
     /// # Errors
     /// Codes of another rank, numbers that make no sense; for `Kl`, a unit whose mean is not within 0 to 1.
@@ -74,6 +75,7 @@ impl Sparsity {
                 "Flatten each sample's code to one axis",
             ));
         }
+        let codes = wide(codes)?;
         match self {
             Self::L1 => codes.abs()?.sum(1, false)?.mean(.., false),
             Self::Kl { target, .. } => divergence(target, &codes.mean(0, false)?),
@@ -83,9 +85,9 @@ impl Sparsity {
 
 /// Σ KL(ρ ‖ ρ̂) for the mean activation of each unit, `[latent]`.
 fn divergence(target: f64, activation: &Tensor) -> Result<Tensor> {
-    // Far enough from 0 and 1 for the dtype to tell: a silent unit costs much, not infinitely much.
-    let margin = if activation.dtype().size() == 2 { 1e-3 } else { 1e-6 };
-    let outside = |&value: &f64| value < -margin || value > 1.0 + margin;
+    /// Far enough from 0 and 1 for `f32` to tell: a silent unit costs much, not infinitely much.
+    const MARGIN: f64 = 1e-6;
+    let outside = |&value: &f64| value < -MARGIN || value > 1.0 + MARGIN;
     if let Some(value) = activation.detach().to_host()?.to_f64().into_iter().find(outside) {
         return Err(refused(
             format!("a code unit is {value} in the mean, which is no probability"),
@@ -93,7 +95,7 @@ fn divergence(target: f64, activation: &Tensor) -> Result<Tensor> {
         ));
     }
     // Squeezed and not clamped: a unit at 0 or 1 keeps its gradient.
-    let on = ((activation * (1.0 - 2.0 * margin))? + margin)?;
+    let on = ((activation * (1.0 - 2.0 * MARGIN))? + MARGIN)?;
     let off = (1.0 - &on)?;
     let term = |wanted: f64, share: Tensor| (share * (1.0 / wanted))?.ln()? * -wanted;
     (term(target, on)? + term(1.0 - target, off)?)?.sum(.., false)
@@ -182,7 +184,7 @@ impl SparseAutoencoder {
         else {
             return self.sparsity.penalty(codes);
         };
-        let batch = codes.mean(0, false)?;
+        let batch = wide(codes)?.mean(0, false)?;
         let own = batch.detach().to_device(running.value().device())?;
         let rest = ((running.value() - &own)? * (1.0 - momentum))?;
         // Its value is (1 − m)·ρ̂ + m·batch, its gradient that of the batch.
@@ -267,6 +269,8 @@ impl SparseAutoencoderOptions {
         let mean_activation = match sparsity {
             Sparsity::Kl { target, momentum: Some(_) } => {
                 let (device, dtype) = inner.place()?;
+                // A small part of a change would be lost in a running mean of a half type.
+                let dtype = dtype.accumulator();
                 let start = Tensor::full([inner.latent_features()], target, dtype, device.without_recording())?;
                 Some(Buffer::new(start))
             }
