@@ -193,7 +193,7 @@ fn truncated_normals_are_drawn_in_tails_and_slits() {
                 let spread = 0.5_f64.min((high - low) / 4.0);
                 let distance = (mean - expected).abs();
                 assert!(
-                    distance < 4.0 * spread / 141.0 + 1e-6 + 1e-15 * expected.abs(),
+                    distance < 4.0 * spread / 141.0 + 1e-6 + 1e-12 * expected.abs(),
                     "{low}: {mean} for {expected}"
                 );
             }

@@ -71,10 +71,8 @@ impl TruncatedNormal {
         if near < 0.0 {
             let width = far - near;
             let drawn = pairs.map(|(place, level)| (near + place * width, level));
-            return drawn
-                .filter(|(value, level)| *level <= (-0.5 * value * value).exp())
-                .map(|(v, _)| sign * v)
-                .collect();
+            let accepted = drawn.filter(|(value, level)| *level <= (-0.5 * value * value).exp());
+            return Ok(accepted.map(|(value, _)| sign * value).collect());
         }
         // Halves first: the sum may be beyond the largest number.
         let rate = 0.5 * near + 0.5 * near.hypot(2.0);
