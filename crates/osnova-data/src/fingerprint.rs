@@ -96,7 +96,7 @@ fn numbers_a_sample(data: &(impl Dataset + ?Sized)) -> usize {
 
 /// Which of `len` samples are read: all, or some at even distances.
 fn places(len: usize, numbers: usize) -> Vec<usize> {
-    let count = len.min(MOST_SAMPLES).min((MOST_NUMBERS / numbers).max(FEWEST_SAMPLES));
+    let count = len.min(MOST_SAMPLES).min((MOST_NUMBERS / numbers.max(1)).max(FEWEST_SAMPLES));
     (0..count).map(|place| (place as u128 * len as u128 / count as u128) as usize).collect()
 }
 

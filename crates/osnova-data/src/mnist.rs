@@ -1,6 +1,6 @@
 //! MNIST and Fashion-MNIST from their four IDX files.
 
-use crate::{DataError, Dataset, IdxData, IdxReader, ImageDataset, Result, SealedTest, text};
+use crate::{DataError, Dataset, IdxData, IdxReader, ImageDataset, Result, SealedTest, memory, text};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -112,8 +112,9 @@ pub fn idx_images(images: impl AsRef<Path>, labels: impl AsRef<Path>, class_coun
         let problem = format!("label {} of sample {sample} is not below {class_count}", classes[sample]);
         return Err(wrong(labels_path, 8 + sample as u64, problem, "Check the number of classes"));
     }
-    let classes: Vec<i64> = classes.into_iter().map(i64::from).collect();
-    let data = ImageDataset::new(pixels, image_shape, classes, class_count)?;
+    let mut indices: Vec<i64> = memory::room("idx_images", "the classes", Some(count))?;
+    indices.extend(classes.iter().map(|&class| i64::from(class)));
+    let data = ImageDataset::new(pixels, image_shape, indices, class_count)?;
     debug_assert_eq!(data.len(), count);
     Ok(data.with_source(images_source).with_source(labels_source))
 }

@@ -146,16 +146,12 @@ fn cut(operation: &'static str, order: Vec<usize>, sizes: &[usize]) -> Result<Ve
     sizes.iter().map(part).collect()
 }
 
-/// Samples by class, classes in ascending order.
-fn by_class(operation: &'static str, classes: &[i64]) -> Result<Vec<(i64, Vec<usize>)>> {
+fn stratify(operation: &'static str, classes: &[i64], sizes: &[usize], seed: u64) -> Result<Vec<Vec<usize>>> {
     let mut order = memory::indices(operation, classes.len())?;
     order.sort_unstable_by_key(|&index| (classes[index], index));
-    let runs = order.chunk_by(|&left, &right| classes[left] == classes[right]);
-    Ok(runs.map(|run| (classes[run[0]], run.to_vec())).collect())
-}
-
-fn stratify(operation: &'static str, classes: &[i64], sizes: &[usize], seed: u64) -> Result<Vec<Vec<usize>>> {
-    let mut members = by_class(operation, classes)?;
+    // The samples of each class, classes in ascending order.
+    let runs = order.chunk_by_mut(|&left, &right| classes[left] == classes[right]);
+    let mut members: Vec<(i64, &mut [usize])> = runs.map(|run| (classes[run[0]], run)).collect();
     if let Some((class, members)) = members.iter().find(|(_, members)| members.len() < sizes.len()) {
         return Err(DataError::argument(
             operation,
@@ -180,14 +176,16 @@ fn stratify(operation: &'static str, classes: &[i64], sizes: &[usize], seed: u64
     // The last parts (test, then validation) come closest to their share; the first, the largest, takes what is left.
     for &size in sizes[1..].iter().rev() {
         let counts = proportional(&totals, &rest, size);
-        let mut part = Vec::with_capacity(size);
+        let mut part = memory::room(operation, "the indices of a part", Some(size))?;
         for (((_, members), rest), count) in members.iter().zip(&mut rest).zip(counts) {
             part.extend_from_slice(&members[*rest - count..*rest]);
             *rest -= count;
         }
         parts.push(part);
     }
-    parts.push(members.iter().zip(&rest).flat_map(|((_, members), &rest)| &members[..rest]).copied().collect());
+    let mut first = memory::room(operation, "the indices of a part", Some(rest.iter().sum()))?;
+    first.extend(members.iter().zip(&rest).flat_map(|((_, members), &rest)| &members[..rest]));
+    parts.push(first);
     parts.reverse();
     for (number, part) in parts.iter_mut().enumerate() {
         shuffle(part, seed, Purpose::Split, u64::MAX - number as u64);

@@ -207,6 +207,16 @@ fn where_memory_ends_there_is_an_error() {
     refuse_one_after_the_other("transform", || MinMaxScaler::new().fit(&data)?.transform(data.features()));
     let median = || SimpleImputer::new().strategy(ImputeStrategy::Median).fit(&data);
     refuse_one_after_the_other("median", median);
+    let classes: Vec<i64> = (0..200_000).map(|sample| sample % 7).collect();
+    let labelled = ArrayDataset::classification(vec![1.0; 200_000], [1], classes, 7).unwrap();
+    for options in [SplitOptions::shuffled(0), SplitOptions::stratified(0), SplitOptions::in_order()] {
+        refuse_one_after_the_other("split", || {
+            train_validation_test_split(labelled.clone(), [0.4, 0.3, 0.3], &options).map(|split| split.train.len())
+        });
+    }
+    refuse_one_after_the_other("folds", || KFold::new(5).shuffle(0).folds(&labelled).map(drop));
+    refuse_one_after_the_other("stratified folds", || StratifiedKFold::new(5).shuffle(0).folds(&labelled).map(drop));
+    refuse_one_after_the_other("time series", || TimeSeriesSplit::new(5).folds(&labelled).map(drop));
     for workers in [0, 2] {
         let epoch = || -> Result<Vec<Batch>> {
             DataLoader::new(data.clone(), 60_000)?.shuffle(0).workers(workers).batches().collect()

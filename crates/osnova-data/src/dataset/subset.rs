@@ -9,7 +9,7 @@ use std::sync::Arc;
 ///
 /// There is no way back to the whole data set: a training subset does not lead to the test samples.
 pub struct Subset<D: ?Sized> {
-    indices: Arc<[usize]>,
+    indices: Arc<Vec<usize>>,
     parent: Arc<D>,
 }
 
@@ -25,7 +25,7 @@ impl<D: Dataset> Subset<D> {
     ///
     /// # Errors
     /// An index is past the end.
-    pub fn new(parent: D, indices: impl Into<Arc<[usize]>>) -> Result<Self> {
+    pub fn new(parent: D, indices: impl Into<Vec<usize>>) -> Result<Self> {
         Self::shared(Arc::new(parent), indices)
     }
 }
@@ -35,12 +35,12 @@ impl<D: Dataset + ?Sized> Subset<D> {
     ///
     /// # Errors
     /// An index is past the end.
-    pub fn shared(parent: Arc<D>, indices: impl Into<Arc<[usize]>>) -> Result<Self> {
-        let indices = indices.into();
-        for &index in &*indices {
-            check_index("Subset::new", index, parent.len())?;
+    pub fn shared(parent: Arc<D>, indices: impl Into<Vec<usize>>) -> Result<Self> {
+        let (indices, samples) = (indices.into(), parent.len());
+        for &index in &indices {
+            check_index("Subset::new", index, samples)?;
         }
-        Ok(Self { indices, parent })
+        Ok(Self { indices: Arc::new(indices), parent })
     }
 
     /// Which samples of the parent these are.

@@ -73,12 +73,12 @@ impl StandardScaler {
             mean: per_feature(NAME, features.len(), 0.0)?,
             variance: per_feature(NAME, features.len(), 0.0)?,
             scale: per_feature(NAME, features.len(), 1.0)?,
-            samples: features.iter().map(|feature| feature.count).collect(),
+            samples: per_feature(NAME, features.len(), 0)?,
             with_mean: self.with_mean,
         };
         for (index, feature) in features.iter().enumerate() {
             let (mean, variance) = feature.mean_and_variance();
-            (fitted.mean[index], fitted.variance[index]) = (mean, variance);
+            (fitted.mean[index], fitted.variance[index], fitted.samples[index]) = (mean, variance, feature.count);
             if self.with_std && variance > 0.0 {
                 fitted.scale[index] = variance.sqrt();
             }
