@@ -63,6 +63,29 @@ impl Draft {
     }
 }
 
+/// Writes a file in one piece, without a hash beside it: a reader or a crash meets the old file or the new one.
+///
+/// ```
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("history.csv");
+/// osnova_checkpoint::write_file(&path, b"epoch,loss\n1,0.5\n")?;
+/// assert_eq!(osnova_checkpoint::read_file(&path, 1000)?, b"epoch,loss\n1,0.5\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A file that is replaced leaves its permissions to the new one, and a link is followed to the file it leads to.
+///
+/// # Errors
+/// Something is at `path` that is no plain file, or the system refuses. What was there before is untouched then.
+pub fn write_file(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
+    let path = &files::resolve(path.as_ref())?;
+    files::require_place(path)?;
+    temporary::remove_abandoned(files::parent(path), Some(path));
+    let mut draft = Draft::new(path)?;
+    draft.write(bytes)?;
+    draft.seal()?.publish()
+}
+
 /// Gives a new file the permissions of the one it replaces, and its owner where the system allows it, before anything is
 /// in it.
 fn keep_permissions(file: &File, replaced: &Path) -> io::Result<()> {
@@ -156,17 +179,15 @@ pub(crate) fn write_hash_file(target: &Path, hashes: &[String]) -> Result<()> {
     draft.seal()?.publish()
 }
 
-/// Writes a whole small file, atomically, with its hash beside it.
-#[cfg(test)]
-fn write_file(target: &Path, bytes: &[u8]) -> Result<()> {
-    let mut draft = Draft::new(target)?;
-    draft.write(bytes)?;
-    draft.seal()?.publish_with_hash()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn write_hashed(target: &Path, bytes: &[u8]) -> Result<()> {
+        let mut draft = Draft::new(target)?;
+        draft.write(bytes)?;
+        draft.seal()?.publish_with_hash()
+    }
 
     fn names(directory: &Path) -> Vec<String> {
         let mut names: Vec<String> =
@@ -179,7 +200,7 @@ mod tests {
     fn a_draft_that_is_dropped_leaves_the_old_file_and_no_trace() {
         let directory = tempfile::tempdir().unwrap();
         let target = directory.path().join("a");
-        write_file(&target, b"old").unwrap();
+        write_hashed(&target, b"old").unwrap();
         let mut draft = Draft::new(&target).unwrap();
         draft.write(b"half of the n").unwrap();
         assert_eq!(names(directory.path()).len(), 3);
@@ -192,7 +213,7 @@ mod tests {
     fn a_crash_between_any_two_steps_leaves_a_file_that_its_hashes_accept() {
         let directory = tempfile::tempdir().unwrap();
         let target = directory.path().join("a");
-        write_file(&target, b"old").unwrap();
+        write_hashed(&target, b"old").unwrap();
         let (old, new) = (hash::of_bytes(b"old"), hash::of_bytes(b"new"));
         let check = |content: &[u8], hashes: &[&String]| {
             assert_eq!(fs::read(&target).unwrap(), content);
@@ -206,7 +227,7 @@ mod tests {
         fs::write(&target, b"new").unwrap();
         check(b"new", &[&old, &new]);
         // The next save after a crash starts from the hash that holds.
-        write_file(&target, b"newer").unwrap();
+        write_hashed(&target, b"newer").unwrap();
         check(b"newer", &[&hash::of_bytes(b"newer")]);
     }
 
@@ -216,7 +237,7 @@ mod tests {
         let target = directory.path().join("a");
         for stale in ["", "not a hash\n", &hash::lines(&target, &[hash::of_bytes(b"other")])] {
             fs::write(hash::path(&target), stale).unwrap();
-            write_file(&target, b"new").unwrap();
+            write_hashed(&target, b"new").unwrap();
             assert_eq!(hash::accepted(&target).unwrap(), Some(vec![hash::of_bytes(b"new")]));
         }
     }
@@ -228,11 +249,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let target = directory.path().join("a");
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
-        write_file(&target, b"secret").unwrap();
+        write_hashed(&target, b"secret").unwrap();
         for (file, hash_file) in [(0o600, 0o640), (0o444, 0o400), (0o664, 0o666)] {
             fs::set_permissions(&target, fs::Permissions::from_mode(file)).unwrap();
             fs::set_permissions(hash::path(&target), fs::Permissions::from_mode(hash_file)).unwrap();
-            write_file(&target, format!("{file:o}").as_bytes()).unwrap();
+            write_hashed(&target, format!("{file:o}").as_bytes()).unwrap();
             assert_eq!((mode(&target), mode(&hash::path(&target))), (file, hash_file));
             assert_eq!(fs::read(&target).unwrap(), format!("{file:o}").as_bytes());
         }

@@ -284,6 +284,7 @@ fn advice(error: &io::Error, saving: bool) -> &'static str {
             "A file stands where a directory should be: choose another place"
         }
         io::ErrorKind::OutOfMemory => "Free some memory",
+        io::ErrorKind::InvalidData => "Check that this is the right file",
         io::ErrorKind::WouldBlock => "Wait for it to end, or choose another directory",
         _ => "Check the disk and its connection",
     }

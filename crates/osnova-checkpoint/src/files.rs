@@ -2,7 +2,7 @@
 
 use crate::{CheckpointError, Result};
 use std::fs::{self, File, FileType};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// So many links after each other are followed, as Linux does.
@@ -85,6 +85,23 @@ pub(crate) fn open(path: &Path) -> Result<(File, u64)> {
         problem: "there is no such file".to_owned(),
         advice: "Check the path",
     })
+}
+
+/// Reads a plain file of at most `most` bytes: see [`write_file`](crate::write_file).
+///
+/// # Errors
+/// There is none, it is a pipe, a device or a directory, it is longer, or the system refuses.
+pub fn read_file(path: impl AsRef<Path>, most: u64) -> Result<Vec<u8>> {
+    let path = path.as_ref();
+    let (file, length) = open(path)?;
+    if length > most {
+        let source =
+            io::Error::new(io::ErrorKind::InvalidData, format!("it has {length} bytes, at most {most} are read"));
+        return Err(CheckpointError::io(path, "read")(source));
+    }
+    let mut bytes = room(path, "the file", length as usize)?;
+    file.take(length).read_to_end(&mut bytes).map_err(CheckpointError::io(path, "read"))?;
+    Ok(bytes)
 }
 
 /// Fails unless a plain file may be put at `path`: where nothing is, or one that it replaces.

@@ -38,6 +38,7 @@
 //! |---|---|
 //! | a model's values | [`save_model`], [`load_model`]: safetensors as PyTorch's users write and read them |
 //! | any named tensors | [`save_tensors`], [`load_tensors`], [`TensorFile`] |
+//! | any small file, whole or not at all | [`write_file`], [`read_file`] |
 //! | a whole run | [`Checkpoint`]: model, optimizer, random state, position in the epoch, anything else |
 //! | the checkpoints of a run | [`CheckpointDirectory`]: keeps the last ones and the best, finds the newest |
 //!
@@ -67,9 +68,11 @@ mod temporary;
 mod tensors;
 mod text;
 
+pub use atomic::write_file;
 pub use checkpoint::{Checkpoint, RandomState};
 pub use directory::{CheckpointDirectory, CheckpointEntry, Goal};
 pub use error::{CheckpointError, Result};
+pub use files::read_file;
 pub use model::{load_model, save_model};
 pub use tensors::{HostTensor, TensorFile, TensorMap, load_tensors, save_tensors};
 

@@ -440,7 +440,8 @@ impl<R: Rule> Core<R> {
                 }
             }
         }
-        self.slots = slots;
+        // A state without steps is that of an optimizer that has not met its model yet.
+        self.slots = if state.steps.is_empty() { Vec::new() } else { slots };
         self.learning_rate = state.learning_rate;
         Ok(())
     }

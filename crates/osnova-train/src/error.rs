@@ -59,7 +59,10 @@ pub enum TrainError {
         advice: String,
     },
     /// A file is not what it should be.
-    #[error("{}: {source}. Use a file that this version of Osnova has written", .path.display())]
+    #[error(
+        "{}: {}. Use a file that this version of Osnova has written", text::shown(&.path.to_string_lossy(), 500),
+        text::shown(&.source.to_string(), 400)
+    )]
     Json {
         /// The file.
         path: PathBuf,

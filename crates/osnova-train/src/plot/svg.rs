@@ -1,10 +1,9 @@
 //! A small SVG writer: elements, escaped text, estimated text widths, atomic saving.
 
+use osnova_checkpoint::CheckpointError;
 use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io;
+use std::path::Path;
 
 /// The colour of titles and numbers.
 pub(super) const INK: &str = "#222222";
@@ -276,39 +275,13 @@ pub(super) fn fit(text: &str, size: f64, width: f64) -> String {
     kept
 }
 
-/// Writes the picture to `path` in one piece: to a temporary file beside it, then renamed, so a
-/// reader or a crash meets the old file or the new one and never half of one.
+/// Writes the picture to `path` in one piece: a reader or a crash meets the old file or the new one and never half of one.
 pub(super) fn save(path: &Path, svg: &str) -> io::Result<()> {
-    let named =
-        |error: io::Error| io::Error::new(error.kind(), format!("cannot write the chart {}: {error}", path.display()));
-    let temporary = temporary_path(path).map_err(named)?;
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&temporary)
-        .and_then(|file| write_through(file, svg))
-        .and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // The first error is the one to report; the file may not even exist.
-        let _ = fs::remove_file(&temporary);
-    }
-    written.map_err(named)
-}
-
-fn write_through(mut file: File, svg: &str) -> io::Result<()> {
-    file.write_all(svg.as_bytes())?;
-    file.sync_all()
-}
-
-fn temporary_path(path: &Path) -> io::Result<PathBuf> {
-    // Two threads may save the same chart; the process and a count keep their files apart.
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let name = path.file_name().ok_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidInput, "the path names no file; give one such as loss.svg")
-    })?;
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let mut temporary = std::ffi::OsString::from(".");
-    temporary.push(name);
-    temporary.push(format!(".{}-{count}.tmp", std::process::id()));
-    Ok(path.with_file_name(temporary))
+    osnova_checkpoint::write_file(path, svg.as_bytes()).map_err(|error| {
+        let kind = match &error {
+            CheckpointError::Io { source, .. } => source.kind(),
+            _ => io::ErrorKind::InvalidInput,
+        };
+        io::Error::new(kind, error)
+    })
 }
