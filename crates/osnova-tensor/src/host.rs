@@ -204,7 +204,12 @@ impl HostData {
     /// # Errors
     /// Too little memory.
     pub fn from_fn(dtype: DType, count: usize, value: impl Fn(usize) -> f64) -> Result<Self> {
-        of_dtype!(dtype, T => Ok(T::into_host(collected("from_fn", (0..count).map(|index| T::from_f64(value(index))))?)))
+        // Generic, so that the trait's conversions are meant: the types of `half` have others of the same name.
+        fn make<T: Element>(count: usize, value: impl Fn(usize) -> f64) -> Result<HostData> {
+            let values = (0..count).map(|index| T::from_f64(value(index)));
+            Ok(T::into_host(collected("from_fn", values)?))
+        }
+        of_dtype!(dtype, T => make::<T>(count, value))
     }
 }
 
@@ -234,6 +239,10 @@ mod tests {
             assert_eq!(data.iter().collect::<Vec<_>>(), [0.0, 1.0]);
             assert_eq!(data.try_to_f64().unwrap(), data.to_f64());
         }
+        // Beside the middle of two neighbours by less than an f32 keeps: rounded once.
+        let beside = HostData::from_fn(DType::BF16, 1, |_| 938.000_000_1).unwrap();
+        assert_eq!(beside, HostData::from_f64(DType::BF16, &[938.000_000_1]));
+        assert_eq!(beside.to_f64(), [940.0]);
     }
 
     #[test]

@@ -73,8 +73,10 @@ impl Tensor {
         let Some(recorder) = device.backend().as_recorder() else {
             return Err(Error::gradient(
                 "backward",
-                format!("the device {device} does not record operations"),
-                "Track the parameters on `device.autodiff()` and compute the loss from them",
+                format!(
+                    "the tensor lives on {device}, which does not record operations: it was detached, or computed from constants alone"
+                ),
+                "Compute it on `device.autodiff()` from tracked tensors, and do not detach it or what leads to it",
             ));
         };
         recorder.backward(self, seed, wanted, retain_graph)
