@@ -524,6 +524,7 @@ mod tests {
     use osnova_tensor::Shape;
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes hours")]
     fn a_long_sum_is_accurate() {
         let values: Vec<f32> = (0..1_000_003).map(|index| (index % 7) as f32 * 0.1).collect();
         let exact: f64 = values.iter().map(|&value| value as f64).sum();
@@ -532,6 +533,7 @@ mod tests {
 
     /// Every element once, in the order of a contiguous run: a tree has the same bits whatever the layout.
     #[test]
+    #[cfg_attr(miri, ignore = "takes hours")]
     fn layouts_do_not_change_the_tree() {
         let parallel = Parallel::shared();
         let values: Vec<f32> = (0..1_000_000).map(|index| (index % 1013) as f32 * 0.001 - 0.3).collect();
@@ -549,6 +551,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes hours")]
     fn results_that_come_one_by_one_form_the_tree_of_a_run() {
         let values: Vec<f32> = (0..300 * LEAF).map(|index| ((index * 7919) % 1009) as f32 * 0.01).collect();
         for sweeps in (1..20).chain([100, 255, 256, 257, 300]) {
