@@ -2,7 +2,7 @@
 
 use crate::faults::{Faults, SLOT_WORDS, SLOTS, Slot, Verdicts, Watch};
 use crate::gpu::Gpu;
-use crate::kernels::matmul::{Cooperative, Tuned};
+use crate::kernels::matmul::{Cooperative, Tuned, check_variable};
 use crate::memory::{Allocator, Block, Placement, Pool, Source};
 use crate::pipeline::{BINDINGS, Key, Pipelines};
 use crate::storage::{Storage, block};
@@ -59,6 +59,7 @@ pub(crate) struct Place {
 
 impl Engine {
     pub(crate) fn open(index: usize) -> Result<&'static Self> {
+        check_variable(&format!("vulkan:{index}"))?;
         let gpu: &'static Gpu = Box::leak(Box::new(Gpu::open(index)?));
         Self::new(gpu, Allocator::new(gpu.device.clone()))
     }

@@ -1,6 +1,7 @@
 //! The Vulkan loader and instance: one for the program.
 
 use osnova_tensor::{Error, Result};
+use std::ffi::OsStr;
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use vulkano::instance::debug::{
@@ -31,20 +32,27 @@ enum Validation {
 }
 
 impl Validation {
-    /// What `OSNOVA_VULKAN_VALIDATION` says, read once.
-    fn chosen() -> Self {
-        static CHOSEN: OnceLock<Validation> = OnceLock::new();
-        *CHOSEN.get_or_init(|| match std::env::var("OSNOVA_VULKAN_VALIDATION").as_deref() {
-            Err(_) | Ok("" | "0") => Self::Off,
-            Ok("abort") => Self::Abort,
-            Ok(_) => Self::Error,
-        })
+    /// What a value of `OSNOVA_VULKAN_VALIDATION` says; none for what it does not know.
+    fn parse(value: Option<&OsStr>) -> Option<Self> {
+        let Some(value) = value else { return Some(Self::Off) };
+        match value.to_str()? {
+            "" | "0" => Some(Self::Off),
+            "1" => Some(Self::Error),
+            "abort" => Some(Self::Abort),
+            _ => None,
+        }
+    }
+
+    /// What the variable says, read once.
+    fn chosen() -> Option<Self> {
+        static CHOSEN: OnceLock<Option<Validation>> = OnceLock::new();
+        *CHOSEN.get_or_init(|| Self::parse(std::env::var_os("OSNOVA_VULKAN_VALIDATION").as_deref()))
     }
 }
 
 /// Whether `OSNOVA_VULKAN_VALIDATION` asks for the validation layers.
 pub(crate) fn validating() -> bool {
-    Validation::chosen() != Validation::Off
+    matches!(Validation::chosen(), Some(Validation::Error | Validation::Abort))
 }
 
 /// The first complaint of the validation layers since the last call, as an error.
@@ -79,6 +87,12 @@ pub(crate) fn instance() -> Result<Arc<Instance>> {
 fn create() -> std::result::Result<Arc<Instance>, (String, &'static str)> {
     const DRIVER: &str =
         "Install or update the GPU's driver; the software driver is in the package mesa-vulkan-drivers";
+    if Validation::chosen().is_none() {
+        return Err((
+            "OSNOVA_VULKAN_VALIDATION has a value that says nothing".into(),
+            "Set it to 1, to abort, or to 0 for no validation, or unset it",
+        ));
+    }
     let library = VulkanLibrary::new().map_err(|error| {
         (
             format!("no Vulkan loader could be opened ({})", reason(&error)),
@@ -140,7 +154,7 @@ fn messenger() -> DebugUtilsMessengerCreateInfo {
         DebugUtilsMessengerCallback::new(|_, _, data| {
             // Past what captures the output of tests.
             let _ = writeln!(std::io::stderr(), "vulkan validation: {}", data.message);
-            if Validation::chosen() == Validation::Abort {
+            if Validation::chosen() == Some(Validation::Abort) {
                 std::process::abort();
             }
             complaints().push(data.message.to_owned());

@@ -179,3 +179,21 @@ fn in_child_an_unknown_part() {
         assert_refused(&["OSNOVA_VULKAN_WITHOUT", "`warp-drive`", "push-descriptors"]);
     }
 }
+
+#[test]
+fn nonsense_in_variables() {
+    run("in_child_nonsense", &[("OSNOVA_VULKAN_VALIDATION", "perhaps")]);
+    run("in_child_nonsense", &[("OSNOVA_VULKAN_AUTOTUNE", "never")]);
+}
+
+#[test]
+#[ignore = "run by nonsense_in_variables"]
+fn in_child_nonsense() {
+    if is_child() {
+        let message = Device::vulkan(0).unwrap_err().to_string();
+        let named =
+            ["OSNOVA_VULKAN_VALIDATION", "OSNOVA_VULKAN_AUTOTUNE"].into_iter().find(|name| message.contains(name));
+        assert!(named.is_some_and(|name| std::env::var_os(name).is_some()), "{message}");
+        assert!(message.contains("says nothing. Set it to"), "{message}");
+    }
+}

@@ -18,7 +18,7 @@ use osnova_tensor::{Activation, DType, Device, Layout, Meta, Result, Shape, Slic
 use std::borrow::Cow;
 
 pub(crate) use cooperative::Cooperative;
-pub(crate) use tune::Tuned;
+pub(crate) use tune::{Tuned, check_variable};
 
 /// An operand of which neither stride is 1 is copied first if it has more elements than this: fewer are read from their
 /// places faster than a copy is begun.

@@ -8,7 +8,7 @@ use super::choice::{Tile, Way};
 use super::dispatch::computed_bytes;
 use crate::engine::Engine;
 use crate::gpu::Kind;
-use osnova_tensor::{DType, Device, Result, Tensor};
+use osnova_tensor::{DType, Device, Error, Result, Tensor};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -73,12 +73,36 @@ impl Tuned {
     }
 }
 
+/// Whether `OSNOVA_VULKAN_AUTOTUNE` lets products be measured, read once; none for a value that says nothing.
+fn wanted() -> Option<bool> {
+    static WANTED: OnceLock<Option<bool>> = OnceLock::new();
+    *WANTED.get_or_init(|| match std::env::var_os("OSNOVA_VULKAN_AUTOTUNE") {
+        None => Some(true),
+        Some(value) => match value.to_str()? {
+            "" | "1" => Some(true),
+            "0" => Some(false),
+            _ => None,
+        },
+    })
+}
+
+/// Refuses a value of the variable that says nothing.
+pub(crate) fn check_variable(device: &str) -> Result<()> {
+    match wanted() {
+        Some(_) => Ok(()),
+        None => Err(Error::device(
+            device,
+            "OSNOVA_VULKAN_AUTOTUNE has a value that says nothing",
+            "Set it to 0 for no measuring, to 1, or unset it",
+        )),
+    }
+}
+
 /// Whether products of this size are measured on this device.
 pub(super) fn is_worthwhile(engine: &Engine, product: &Product) -> bool {
-    static WANTED: OnceLock<bool> = OnceLock::new();
     engine.gpu.info.kind != Kind::Software
         && product.size.multiplications() >= MEASURED_ABOVE
-        && *WANTED.get_or_init(|| std::env::var_os("OSNOVA_VULKAN_AUTOTUNE").is_none_or(|value| value != "0"))
+        && wanted().unwrap_or(true)
 }
 
 fn fastest(engine: &Engine, device: Device, product: &Product, rule: Tile, output: &Tensor) -> Result<Tile> {
