@@ -162,13 +162,16 @@ mod unix {
         assert!(made.success());
     }
 
+    /// Puts something at a path.
+    type Make = fn(&Path);
+
     /// Each hangs or does harm where it is opened or replaced as if it were a file.
     #[test]
     fn pipes_sockets_devices_and_directories_are_neither_read_nor_replaced() {
         let directory = tempfile::tempdir().unwrap();
         let good = directory.path().join("good.safetensors");
         save(&good, 1.0).unwrap();
-        let make: [(&str, fn(&Path)); 4] = [
+        let make: [(&str, Make); 4] = [
             ("a pipe", pipe),
             ("a socket", |path| drop(UnixListener::bind(path).unwrap())),
             ("a directory", |path| fs::create_dir(path).unwrap()),
