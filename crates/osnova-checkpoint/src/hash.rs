@@ -88,10 +88,7 @@ pub(crate) fn accepted(file: &Path) -> Result<Option<Vec<String>>> {
             continue;
         }
         match line.split_at_checked(64) {
-            Some((hash, rest))
-                if hash.iter().all(u8::is_ascii_hexdigit)
-                    && rest.first().is_none_or(|&byte| byte == b' ' || byte == b'\r') =>
-            {
+            Some((hash, rest)) if is_hash(hash) && rest.first().is_none_or(|&byte| byte == b' ' || byte == b'\r') => {
                 hashes.push(String::from_utf8_lossy(hash).to_ascii_lowercase());
             }
             _ => return wrong(format!("line {} does not begin with a SHA-256 of 64 hexadecimal digits", index + 1)),
@@ -101,6 +98,11 @@ pub(crate) fn accepted(file: &Path) -> Result<Option<Vec<String>>> {
         return wrong("it holds no hash".to_owned());
     }
     Ok(Some(hashes))
+}
+
+/// Whether a text is a hash as [`Hasher::finish`] writes it, in whatever case.
+pub(crate) fn is_hash(text: &[u8]) -> bool {
+    text.len() == 64 && text.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// Hashes in words: one, or two after an interrupted save; of the many that a stranger wrote the first ones.

@@ -116,7 +116,13 @@ pub(crate) fn parse_metadata(path: &Path, json: &[u8]) -> Result<Metadata> {
         let file = path.to_owned();
         return Err(CheckpointError::Version { file, found: version.version, supported: VERSION });
     }
-    serde_json::from_slice(json).map_err(malformed)
+    let metadata: Metadata = serde_json::from_slice(json).map_err(malformed)?;
+    for (name, record) in [(MODEL_FILE, &metadata.files.model), (TRAINING_FILE, &metadata.files.training)] {
+        if !hash::is_hash(record.sha256.as_bytes()) {
+            return Err(wrong(format!("the SHA-256 of {name} is not written as 64 hexadecimal digits")));
+        }
+    }
+    Ok(metadata)
 }
 
 /// Notes of a bounded length.

@@ -303,6 +303,13 @@ fn forged_metadata() {
         let error = forge(&path, &json.replace(from, to));
         assert!(matches!(error, CheckpointError::Metadata { .. }), "{to}: {error:?}");
     }
+    // A hash that is none would be quoted at any length.
+    let hash = json.split_once("\"sha256\": \"").unwrap().1.split('"').next().unwrap();
+    for forged in [String::new(), "\\u001b[2J".to_owned(), "0".repeat(1_000_000)] {
+        let error = forge(&path, &json.replacen(hash, &forged, 1));
+        assert!(matches!(error, CheckpointError::Metadata { .. }), "{error:?}");
+        assert!(error.to_string().len() < 1000 && error.to_string().contains("model.safetensors"), "{error}");
+    }
     let deep = format!("\"metadata\": {}null{}", "[".repeat(100_000), "]".repeat(100_000));
     let error = forge(&path, &json.replace("\"metadata\": null", &deep));
     assert!(matches!(error, CheckpointError::Metadata { .. }), "{error:?}");
