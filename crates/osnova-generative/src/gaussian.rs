@@ -76,7 +76,9 @@ impl DiagonalGaussian {
     /// Out of memory.
     pub fn kl_to_standard_normal(&self) -> Result<Tensor> {
         let (mean, log_variance) = (wide(&self.mean)?, wide(&self.log_variance)?);
-        (((mean.square()? + log_variance.exp()?)? - log_variance)? - 1.0)? * 0.5
+        // σ² − 1 as one function: near σ = 1 what is left of σ² − ln σ² − 1 would be rounding, and might be negative.
+        let spread = (log_variance.exp_m1()? - log_variance)?;
+        (mean.square()? + spread)? * 0.5
     }
 
     /// ln q(z): the logarithm of the density at codes, summed over the last axis, `[batch]`; of half types as
