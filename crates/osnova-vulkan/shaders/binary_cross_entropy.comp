@@ -4,7 +4,8 @@
 //@ binary_cross_entropy_f64 DTYPE_F64
 #version 460
 #extension GL_GOOGLE_include_directive : require
-// max(x, 0) − x·y + ln(1 + e^−|x|) of each logit x and its target y, and the gradient sigmoid(x) − y from the same exponential. Words: count,
+// |x|·t + ln(1 + e^−|x|) of each logit x and its target y, with t = 1 − y of a positive x and else y: max(x, 0) − x·y without its cancellation, 0
+// where t is 0 and x infinite. And the gradient sigmoid(x) − y from the same exponential. Words: count,
 // what the gradient is multiplied by and the loss divided by (two words each), walk of logits and target. Outputs are row-major.
 #define INPUTS 2
 #define WALK 5
@@ -56,9 +57,10 @@ void main() {
         }
         [[unroll]] for (uint step = 0; step < 4; step++) {
             uint index = base + step * THREADS;
-            COMPUTED small = m_exp(negated(magnitude(x[step])));
-            COMPUTED positive = x[step] < COMPUTED(0) ? COMPUTED(0) : x[step];
-            COMPUTED value = positive - x[step] * y[step] + m_ln1p(small);
+            COMPUTED size = magnitude(x[step]);
+            COMPUTED wrong = x[step] > COMPUTED(0) ? COMPUTED(1) - y[step] : y[step];
+            COMPUTED small = m_exp(negated(size));
+            COMPUTED value = (wrong == COMPUTED(0) && size == INFINITY ? COMPUTED(0) : size * wrong) + m_ln1p(small);
             if (index < count) {
                 if (RESULT != EACH) {
                     total += value;

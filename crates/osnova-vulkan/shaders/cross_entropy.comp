@@ -61,6 +61,11 @@ uint source;
 #define KEEPS_EXPONENTIALS (GRADIENT && !SMOOTHED)
 #include "include/exponentials.glsl"
 
+// factor · value, where a factor of 0 leaves an infinite value out.
+COMPUTED weighted(COMPUTED factor, COMPUTED value) {
+    return factor == COMPUTED(0) && magnitude(value) == INFINITY ? COMPUTED(0) : factor * value;
+}
+
 COMPUTED class_weight(uint index) {
     return WEIGHTED ? LOAD(weights[word(7) + index * word(8)]) : COMPUTED(1);
 }
@@ -75,7 +80,7 @@ void summarise_weights(uint size, out COMPUTED all, out COMPUTED along) {
             if (index < size) {
                 COMPUTED weight = class_weight(index);
                 all += weight;
-                along += weight * (KEPT > 0 ? kept[step] : ROW_ELEMENT(index) - row_maximum);
+                along += weighted(weight, KEPT > 0 ? kept[step] : ROW_ELEMENT(index) - row_maximum);
             }
         }
     }
@@ -129,7 +134,7 @@ void main() {
         COMPUTED loss = COMPUTED(0);
         if (counts) {
             keep = number(13) * class_weight(label.x);
-            loss = keep * (log_total - (ROW_ELEMENT(label.x) - row_maximum));
+            loss = weighted(keep, log_total - (ROW_ELEMENT(label.x) - row_maximum));
         }
         COMPUTED spread = number(15);
         COMPUTED all = COMPUTED(0);

@@ -36,6 +36,16 @@ layout(std430, set = 0, binding = 3) readonly buffer Bias {
 uint source;
 COMPUTED kept[MOST_KEPT];
 
+// bf16 has the range of f32, where its squares may overflow: they are summed a second time with their roots times 2⁻⁸⁰.
+#ifdef DTYPE_BF16
+#define SCALED_SUMS 1
+#define SHRUNK(x) ((x) * 8.271806125530277e-25)
+#else
+#define SCALED_SUMS 0
+#define SHRUNK(x) (x)
+#endif
+COMPUTED scaled_variance = COMPUTED(0);
+
 COMPUTED element(uint index) {
     return LOAD(values[source + index * word(2)]);
 }
@@ -53,11 +63,19 @@ void moments_of_kept(uint size, out COMPUTED mean, out COMPUTED variance) {
     }
     mean = divide(row_sum(sum), COMPUTED(size));
     COMPUTED squares = COMPUTED(0);
+    COMPUTED scaled = COMPUTED(0);
     FOR_EACH_KEPT {
+        bool inside = member + step * TEAM < size;
         COMPUTED centred = kept[step] - mean;
-        squares += member + step * TEAM < size ? centred * centred : COMPUTED(0);
+        squares += inside ? centred * centred : COMPUTED(0);
+        if (SCALED_SUMS > 0) {
+            scaled += inside ? SHRUNK(centred) * SHRUNK(centred) : COMPUTED(0);
+        }
     }
     variance = divide(row_sum(squares), COMPUTED(size));
+    if (SCALED_SUMS > 0) {
+        scaled_variance = divide(row_sum(scaled), COMPUTED(size));
+    }
 }
 
 // The same of a longer row, read once: moments of parts are joined by the formula of Chan, Golub & LeVeque 1979.
@@ -65,6 +83,7 @@ void moments_of_long(uint size, out COMPUTED mean, out COMPUTED variance) {
     COMPUTED count = COMPUTED(0);
     COMPUTED own_mean = COMPUTED(0);
     COMPUTED squares = COMPUTED(0);
+    COMPUTED scaled = COMPUTED(0);
     for (uint base = team_member(); base < size; base += TEAM * CHUNK) {
         COMPUTED x[CHUNK];
         COMPUTED sum = COMPUTED(0);
@@ -80,17 +99,27 @@ void moments_of_long(uint size, out COMPUTED mean, out COMPUTED variance) {
         COMPUTED chunk_mean = divide(sum, more);
         [[unroll]] for (uint step = 0; step < CHUNK; step++) {
             COMPUTED centred = x[step] - chunk_mean;
-            squares += base + step * TEAM < size ? centred * centred : COMPUTED(0);
+            bool inside = base + step * TEAM < size;
+            squares += inside ? centred * centred : COMPUTED(0);
+            if (SCALED_SUMS > 0) {
+                scaled += inside ? SHRUNK(centred) * SHRUNK(centred) : COMPUTED(0);
+            }
         }
         COMPUTED apart = chunk_mean - own_mean;
         COMPUTED share = divide(more, count + more);
         own_mean += apart * share;
         squares += apart * apart * (count * share);
+        if (SCALED_SUMS > 0) {
+            scaled += SHRUNK(apart) * SHRUNK(apart) * (count * share);
+        }
         count += more;
     }
     mean = divide(row_sum(own_mean * count), COMPUTED(size));
     COMPUTED apart = own_mean - mean;
     variance = divide(row_sum(squares + apart * apart * count), COMPUTED(size));
+    if (SCALED_SUMS > 0) {
+        scaled_variance = divide(row_sum(scaled + SHRUNK(apart) * SHRUNK(apart) * count), COMPUTED(size));
+    }
 }
 
 void main() {
@@ -109,14 +138,16 @@ void main() {
         } else {
             moments_of_long(size, mean, variance);
         }
-        COMPUTED factor = divide(COMPUTED(1), m_sqrt(variance + number(6)));
+        // Beside squares that overflow ε is nothing.
+        bool overflows = SCALED_SUMS > 0 && !is_finite(variance);
+        COMPUTED factor = divide(COMPUTED(1), m_sqrt(overflows ? scaled_variance : variance + number(6)));
         uint target = word(3) + row * word(1);
         for (uint base = member; base < size; base += TEAM * AT_A_TIME) {
             COMPUTED x[MOST_KEPT];
             FOR_EACH_AT_A_TIME {
                 uint index = base + step * TEAM;
                 x[step] = KEPT > 0 ? kept[step] : index < size ? element(index) : COMPUTED(0);
-                x[step] = (x[step] - mean) * factor;
+                x[step] = (overflows ? SHRUNK(x[step] - mean) : x[step] - mean) * factor;
                 if (AFFINE && index < size) {
                     x[step] = x[step] * LOAD(weight[word(4) + index]) + LOAD(bias[word(5) + index]);
                 }
