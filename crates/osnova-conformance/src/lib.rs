@@ -35,6 +35,9 @@
 //! What is tested is listed once, as [`Family::ALL`]. A family of which a device can run no case is a failure unless
 //! [`Settings::may_skip`] names it, and told as skipped then.
 //!
+//! Composites are also run over thousands of terms and near the ends of ranges, and in half types the derivatives of every operation are held against
+//! f64 ([`precision`]): what is made of several steps must be computed wide and rounded once.
+//!
 //! Then: special values ([`special_values`]: NaN, infinities, −0, subnormals, extremes), refused input ([`bad_input`]: a
 //! typed error, never a panic), gradients of first and second order against central differences ([`gradients`]), and forward mode
 //! against both ([`forward_mode`]).
@@ -59,6 +62,7 @@ mod compare;
 mod draw;
 mod golden;
 mod gradient;
+mod half;
 mod report;
 mod runner;
 mod single;
@@ -200,6 +204,9 @@ families! {
     /// Wrong numbers of inputs, shapes, dtypes, axes, indices, unsupported dtypes, operations that nobody knows: a typed error, never a
     /// panic, inputs untouched.
     bad_input => BadInput;
+    /// Composites over thousands of terms and near the ends of ranges, where squares overflow and logarithms get lost, in every float dtype; and of the
+    /// half types the gradients and tangents of every operation, against f64 at the same inputs.
+    precision => Precision;
     /// Gradients of first and second order on `device.autodiff()`: against central differences in f64, relative tolerance 1e-6; on a device
     /// that lacks f64, in f32 against those of the oracle, relative tolerance 1e-4.
     gradients => Gradients;

@@ -113,71 +113,84 @@ pub(crate) fn bounds(op: &Op, inputs: &[Tensor], outputs: &[Tensor], dtype: DTyp
         Op::ScatterAdd { axis } | Op::IndexAdd { axis } => {
             let terms = inputs[2].shape()[*axis] as f64 + 1.0;
             let sums = Tensor::apply(op, [inputs[0].abs()?, inputs[1].clone(), inputs[2].abs()?])?.remove(0);
-            return absolute((sums * (terms * e))?);
+            return absolute((sums * (terms * a))?);
         }
+        // A user's operation is as good as a handful of elementwise steps, in its dtype or a wider one.
+        Op::Custom(_) => return absolute(((outputs[0].abs()? * (8.0 * e))? + 16.0 * ulp(0.0, dtype) * factor)?),
         _ => {
-            // A part of a composite may fall below the smallest normal number of a half type and lose digits there.
-            let tiny = 16.0 * ulp(0.0, dtype) * factor;
+            // Half types compute in f32. A part of a composite may fall below the smallest normal number and lose digits there.
+            let tiny = 16.0 * ulp(0.0, dtype.accumulator()) * factor;
             let widened = |bound| match bound {
                 Bound::Absolute(distance) => Ok(Bound::Absolute((distance + tiny)?)),
                 other => Ok(other),
             };
-            return composite(op, inputs, outputs, a, e, factor)?.into_iter().map(widened).collect();
+            return composite(op, inputs, outputs, a, factor)?.into_iter().map(widened).collect();
         }
     })
 }
 
-/// The bounds of composites: what the decomposition may lose when each of its parts rounds to the dtype.
-fn composite(op: &Op, inputs: &[Tensor], outputs: &[Tensor], a: f64, e: f64, factor: f64) -> Result<Vec<Bound>> {
+/// The bounds of composites: what the decomposition may lose when each of its parts rounds to the dtype computed in.
+fn composite(op: &Op, inputs: &[Tensor], outputs: &[Tensor], a: f64, factor: f64) -> Result<Vec<Bound>> {
     let input = &inputs[0];
     let size = largest(input)?;
-    // A shift by the maximum and back, an exponential and a logarithm, each rounded.
-    let shifted = e * (4.0 * size + 8.0);
+    // The logarithm of a sum of `terms` exponentials of what was shifted by the maximum.
+    let logarithm = |terms: usize| a * 8.0 + terms as f64 * a;
     let bound = match op {
         // The sum in the wide type, then one division.
         Op::Mean { axes, keep_dims } => {
             let terms = axes.iter().map(|&axis| input.shape()[axis]).product::<usize>() as f64;
             (input.abs()?.mean(axes, *keep_dims)? * ((terms + 2.0) * a))?
         }
-        // (x − m) is off by E·(|x| + |m|), its square by twice that and as much again.
+        // (x − m) is off by A·(|x| + |m|), its square by twice that and as much again.
         Op::Variance { axes, keep_dims, .. } => {
             let terms = axes.iter().map(|&axis| input.shape()[axis]).product::<usize>() as f64;
             let mean = input.mean(axes, true)?;
             let spread = (input - &mean)?.abs()?;
             let rounding = (input.abs()? + mean.abs()?)?;
-            let reach = ((&spread * &rounding)? * (4.0 * e))? + (((&rounding * &rounding)? * (4.0 * e * e))?);
+            let reach = ((&spread * &rounding)? * (4.0 * a))? + (((&rounding * &rounding)? * (4.0 * a * a))?);
             let divisor = (terms - correction(op)).max(0.0);
             let summed = (reach?.sum(axes, *keep_dims)? / divisor)?;
-            (summed + (outputs[0].abs()? * ((terms + 4.0) * a + 2.0 * e))?)?
+            (summed + (outputs[0].abs()? * ((terms + 4.0) * a + 2.0 * a))?)?
         }
         Op::LogSumExp { axes, .. } => {
-            let terms = axes.iter().map(|&axis| input.shape()[axis]).product::<usize>() as f64;
-            scalar(input, shifted + terms * a)?
+            let terms = axes.iter().map(|&axis| input.shape()[axis]).product();
+            (finite(&outputs[0])? * (2.0 * a))? + logarithm(terms)
+        }?,
+        // An exponent is off by a share of its size, which the result tells: eˣ·|x| is small where that is large.
+        Op::Softmax { axis } => {
+            let y = &outputs[0];
+            let exponent = y.maximum(f64::MIN_POSITIVE)?.ln()?.abs()?;
+            (y * ((exponent * (2.0 * a))? + logarithm(input.shape()[*axis]))?)?
         }
-        Op::Softmax { axis } => (&outputs[0] * (shifted + input.shape()[*axis] as f64 * a))?,
-        Op::LogSoftmax { axis } => scalar(input, shifted + input.shape()[*axis] as f64 * a)?,
+        // The shift goes first: what is lost is a share of the result, not of the input.
+        Op::LogSoftmax { axis } => ((finite(&outputs[0])? * (2.0 * a))? + logarithm(input.shape()[*axis]))?,
         Op::Activate(kind) => match kind {
             Activation::Identity | Activation::Relu => return Ok(vec![Bound::Ulps(0.0)]),
             Activation::Sigmoid | Activation::Tanh => return Ok(vec![Bound::Ulps(3.0 * factor)]),
             // 1 + erf cancels for negative x, so the error follows x and not the result.
-            Activation::Gelu => (input.abs()? * (4.0 * e))?,
-            Activation::GeluTanh => (input.abs()? * (8.0 * e))?,
-            _ => (outputs[0].abs()? * (4.0 * e))?,
+            Activation::Gelu => (input.abs()? * (4.0 * a))?,
+            Activation::GeluTanh => (input.abs()? * (8.0 * a))?,
+            _ => (outputs[0].abs()? * (4.0 * a))?,
         },
-        Op::ActivationGradient(Activation::Tanh) => (input.abs()? * (4.0 * e))?,
-        Op::ActivationGradient(Activation::Sigmoid) => (outputs[0].abs()? * (4.0 * e))?,
+        Op::ActivationGradient(Activation::Tanh) => (input.abs()? * (4.0 * a))?,
+        Op::ActivationGradient(Activation::Sigmoid) => (outputs[0].abs()? * (4.0 * a))?,
         Op::ActivationGradient(_) => return Ok(vec![Bound::Ulps(0.0)]),
         // A product, a bias and an activation whose slope is below 1.13, which rounds its own result too.
         Op::Linear { .. } => {
             let features = input.size(-1)? as f64;
             let plain = Op::Linear { bias: inputs.len() == 3, activation: Activation::Identity };
             let absolutes: Vec<Tensor> = inputs.iter().map(Tensor::abs).collect::<Result<_>>()?;
-            ((Tensor::apply(&plain, absolutes)?.remove(0) * (2.0 * features * a + 16.0 * e))?
-                + (outputs[0].abs()? * (8.0 * e))?)?
+            ((Tensor::apply(&plain, absolutes)?.remove(0) * (2.0 * features * a + 16.0 * a))?
+                + (outputs[0].abs()? * (8.0 * a))?)?
         }
-        Op::CrossEntropy(attributes) => return cross_entropy(attributes, inputs, shifted, a),
+        Op::CrossEntropy(attributes) => return cross_entropy(attributes, inputs, a),
         Op::BinaryCrossEntropy(attributes) => {
-            let each = e * (8.0 * size + 8.0);
+            if attributes.reduction == ReductionKind::None {
+                // |x|·t and a logarithm, of which neither cancels the other.
+                let value = ((finite(&outputs[0])? * (4.0 * a))? + 4.0 * a)?;
+                return Ok(vec![Bound::Absolute(value), Bound::Absolute(scalar(input, 8.0 * a)?)]);
+            }
+            let each = a * (4.0 * size + 4.0);
             let count = input.count() as f64;
             let value = match attributes.reduction {
                 ReductionKind::Sum => count * (each + count * a * (2.0 * size + 1.0)),
@@ -185,25 +198,24 @@ fn composite(op: &Op, inputs: &[Tensor], outputs: &[Tensor], a: f64, e: f64, fac
                 ReductionKind::None => each,
             };
             let value = Bound::Absolute(scalar(input, value)?);
-            return Ok(vec![value, Bound::Absolute(scalar(input, 8.0 * e)?)]);
+            return Ok(vec![value, Bound::Absolute(scalar(input, 8.0 * a)?)]);
         }
         Op::LayerNorm(attributes) => {
             let axes: Vec<isize> = (1..=attributes.axes as isize).map(|axis| -axis).collect();
             let variance = input.var(&axes[..], 0, true)?;
             let scale = (variance + attributes.epsilon.get())?.rsqrt()?;
             let normal = ((input - input.mean(&axes[..], true)?)? * &scale)?.abs()?;
-            // The centred input is off by E·max; the variance by E·max², which moves its root by half of that, relatively.
-            let centred = (&scale * (16.0 * e * size))?;
-            let spread = (&normal * ((&scale * &scale)? * (8.0 * e * size * size))?)?;
-            let bound = (centred + spread + (normal * (8.0 * e))?)?;
+            // The centred input is off by A·max; the variance by A·max², which moves its root by half of that, relatively.
+            let centred = (&scale * (16.0 * a * size))?;
+            let spread = (&normal * ((&scale * &scale)? * (8.0 * a * size * size))?)?;
+            let bound = (centred + spread + (normal * (8.0 * a))?)?;
             match inputs {
-                [_, weight, bias] => ((bound * weight.abs()?)? + (bias.abs()? * (2.0 * e))?)?,
+                [_, weight, bias] => ((bound * weight.abs()?)? + (bias.abs()? * (2.0 * a))?)?,
                 _ => bound,
             }
         }
         Op::Optimize(attributes) => return optimize(attributes, inputs, outputs, a),
-        // A user's operation: as good as a handful of elementwise steps.
-        _ => (outputs[0].abs()? * (8.0 * e))?,
+        _ => (outputs[0].abs()? * (8.0 * a))?,
     };
     Ok(vec![Bound::Absolute(bound)])
 }
@@ -215,16 +227,19 @@ fn correction(op: &Op) -> f64 {
     }
 }
 
-/// Each sample's loss is off by the log-softmax's error, times the largest weight.
-fn cross_entropy(attributes: &CrossEntropy, inputs: &[Tensor], shifted: f64, a: f64) -> Result<Vec<Bound>> {
+/// Each sample's loss is off by the log-softmax's error, times the largest weight. It depends on how far apart the logits of a sample are, not
+/// on how far from 0.
+fn cross_entropy(attributes: &CrossEntropy, inputs: &[Tensor], a: f64) -> Result<Vec<Bound>> {
     let (logits, weight) = (&inputs[0], inputs.get(2));
     let (batch, classes) = (logits.shape()[0] as f64, logits.shape()[1] as f64);
+    let apart = largest(&(logits.max(1, true)? - logits)?)?;
+    let shifted = a * (4.0 * apart + 8.0);
     let weight = weight.map_or(Ok(1.0), largest)?.max(1.0);
     let each = 2.0 * weight * (shifted + 2.0 * classes * a);
     let value = match attributes.reduction {
-        ReductionKind::Sum => batch * (each + batch * a * weight * (2.0 * largest(logits)? + 8.0)),
+        ReductionKind::Sum => batch * (each + batch * a * weight * (2.0 * apart + 8.0 + classes.ln())),
         // A weighted mean divides by weights of which the smallest may count alone.
-        ReductionKind::Mean => 4.0 * weight * (each + batch * a * weight * (2.0 * largest(logits)? + 8.0)),
+        ReductionKind::Mean => 4.0 * weight * (each + batch * a * weight * (2.0 * apart + 8.0 + classes.ln())),
         ReductionKind::None => each,
     };
     let gradient = 4.0 * weight * each;
@@ -325,6 +340,12 @@ fn optimize(attributes: &Optimize, inputs: &[Tensor], outputs: &[Tensor], a: f64
 
 fn scalar(like: &Tensor, value: f64) -> Result<Tensor> {
     Tensor::full((), value, DType::F64, like.device())
+}
+
+/// The magnitudes, 0 for what is not finite: that must be met exactly.
+fn finite(tensor: &Tensor) -> Result<Tensor> {
+    let sizes = tensor.abs()?;
+    sizes.less(f64::INFINITY)?.where_(&sizes, 0.0)
 }
 
 /// The largest finite magnitude, 0 of nothing.

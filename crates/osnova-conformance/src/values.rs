@@ -11,6 +11,8 @@ pub(crate) enum Values {
     Between(f64, f64),
     /// Integers: every bit is random, so that arithmetic overflows. Floats: −100 to 100.
     Wide,
+    /// Within 4 of a number, far from 0.
+    Around(f64),
     /// NaN, infinities, zeros of both signs, subnormals, the extremes of the dtype, halves and ones.
     Special,
     /// NaN, infinities, zeros of both signs and ones: special, but no sum of them overflows.
@@ -57,7 +59,9 @@ impl Values {
                 Self::IndexOr(size, _) => within(index, 0, size.max(1) as i64 - 1),
                 Self::OutOfRange(size) if index == outside => beyond(dtype, size)[word(index) as usize % 4],
                 Self::OutOfRange(size) => within(index, 0, size.max(1) as i64 - 1),
-                Self::Masked | Self::OffGrid(_) | Self::Distinct | Self::Decades => within(index, 0, 5),
+                Self::Masked | Self::OffGrid(_) | Self::Distinct | Self::Decades | Self::Around(_) => {
+                    within(index, 0, 5)
+                }
             };
             return integers(dtype, (0..count).map(element).collect());
         }
@@ -68,6 +72,7 @@ impl Values {
         let element = |index: usize| match self {
             Self::Between(low, high) => low + (high - low) * unit(index),
             Self::Wide => 200.0 * unit(index) - 100.0,
+            Self::Around(level) => level + 8.0 * unit(index) - 4.0,
             Self::Special => corners[word(index) as usize % corners.len()],
             Self::NotFinite => corners[word(index) as usize % 7],
             Self::Masked if word(index) % 4 == 0 => f64::NEG_INFINITY,

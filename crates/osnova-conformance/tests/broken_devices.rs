@@ -115,6 +115,64 @@ fn a_wrong_part_shows_in_the_composites_made_of_it() {
     assert_caught(&report, &["logsumexp", "log_softmax", "cross_entropy"]);
 }
 
+/// The oracle with kernels that forget what composites promise: a layer norm whose every step rounds to the half type, and a
+/// log-softmax that adds the logarithm to the maximum before it subtracts.
+#[derive(Debug)]
+struct Hasty;
+
+impl Backend for Hasty {
+    fn name(&self) -> String {
+        "hasty".into()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Reference.capabilities()
+    }
+
+    fn claims(&self, op: &Op, _: &[Tensor]) -> bool {
+        matches!(op, Op::LayerNorm(_) | Op::LogSoftmax { .. })
+    }
+
+    fn upload(&self, device: Device, data: HostData, shape: Shape) -> Result<Tensor> {
+        Reference.upload(device, data, shape)
+    }
+
+    fn download(&self, tensor: &Tensor) -> Result<HostData> {
+        Reference.download(tensor)
+    }
+
+    fn execute(&self, device: Device, op: &Op, inputs: Inputs, outputs: &[Meta]) -> Result<Outputs> {
+        let output = match op {
+            Op::LayerNorm(attributes) => {
+                let axes: Vec<isize> = (1..=attributes.axes as isize).map(|axis| -axis).collect();
+                let centred = (&inputs[0] - inputs[0].mean(&axes[..], true)?)?;
+                let variance = centred.square()?.mean(&axes[..], true)?;
+                let normal = (centred * (variance + attributes.epsilon.get())?.rsqrt()?)?;
+                match &inputs[..] {
+                    [_, weight, bias] => ((normal * weight)? + bias)?,
+                    _ => normal,
+                }
+            }
+            Op::LogSoftmax { axis } => (&inputs[0] - inputs[0].logsumexp(*axis as isize, true)?)?,
+            _ => return Reference.execute(device, op, inputs, outputs),
+        };
+        Ok(Outputs::from_iter([output]))
+    }
+}
+
+#[test]
+fn kernels_that_round_every_step_or_shift_too_late() {
+    let device = Device::intern(Hasty);
+    let report = osnova_conformance::precision(device, &settings());
+    for subject in [
+        "log_softmax of long and large",
+        "log_softmax of long and large (half types)",
+        "layer_norm of long and large (half types)",
+    ] {
+        assert!(report.failures().iter().any(|failure| failure.subject == subject), "{subject}: {report}");
+    }
+}
+
 #[test]
 fn a_wrong_function_has_a_wrong_gradient() {
     // tanh is off by so little that a loose tolerance on values would pass, but its slope is off by 1e-3.

@@ -19,7 +19,8 @@ pub trait CustomOp: Debug + Send + Sync {
     /// Whatever is wrong with the inputs.
     fn infer(&self, inputs: &[Meta]) -> Result<Metas>;
 
-    /// The outputs. To run code of your own on the values, use [`Tensor::to_vec`] and [`Tensor::from_vec`].
+    /// The outputs. Tensors of half types come as they are, for here and in [`backward`](Self::backward) each operation rounds: what takes several
+    /// steps is best computed in `f32` ([`Tensor::to_dtype`]) and rounded once, as composites are. To run code of your own on the values, use [`Tensor::to_vec`] and [`Tensor::from_vec`].
     ///
     /// # Errors
     /// Whatever went wrong.

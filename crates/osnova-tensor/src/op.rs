@@ -1,7 +1,8 @@
 //! The whole vocabulary: every operation a tensor knows, grouped by what it needs. Start reading here.
 //!
 //! **Primitives** (groups 1 to 7) are what every backend must run. **Composites** (group 8) carry a decomposition into
-//! primitives ([`crate::decompose`]); a backend with a fast kernel claims them ([`crate::Backend::claims`]).
+//! primitives ([`crate::decompose`]); a backend with a fast kernel claims them ([`crate::Backend::claims`]). Of half types every operation, composites
+//! too, computes in `f32` and rounds its outputs once.
 //!
 //! Axes are counted from the front and checked by [`crate::infer`]; shapes below are written `[rows, columns]`.
 //!
@@ -152,7 +153,7 @@ pub enum Op {
         /// Whether the axis stays, with size 1.
         keep_dims: bool,
     },
-    /// Running sums along `axis`: `y[i] = x[0] + … + x[i]`, or from the back: `y[i] = x[i] + … + x[n−1]`.
+    /// Running sums along `axis`: `y[i] = x[0] + … + x[i]`, or from the back: `y[i] = x[i] + … + x[n−1]`. Half types accumulate in `f32`.
     CumulativeSum {
         /// The axis.
         axis: usize,
@@ -171,6 +172,7 @@ pub enum Op {
         axis: usize,
     },
     /// The adjoint of gather: `y = base; y[index[i][j]][j] += source[i][j]`: inputs `[base, index, source]`, `index` and `source` of one shape.
+    /// Half types accumulate in `f32`.
     ScatterAdd {
         /// The axis.
         axis: usize,
@@ -180,7 +182,7 @@ pub enum Op {
         /// The axis.
         axis: usize,
     },
-    /// The adjoint of index-select: `y = base; y[index[i]] += source[i]`: inputs `[base, index, source]`.
+    /// The adjoint of index-select: `y = base; y[index[i]] += source[i]`: inputs `[base, index, source]`. Half types accumulate in `f32`.
     IndexAdd {
         /// The axis.
         axis: usize,
@@ -211,7 +213,7 @@ pub enum Op {
         /// 1 for the sample variance, 0 for the population's.
         correction: usize,
     },
-    /// `ln Σ exp(x)` along `axes`, shifted by the maximum so that it cannot overflow.
+    /// `ln Σ exp(x)` along `axes`, shifted by the maximum so that it cannot overflow: right to a few units in the last place of the result.
     LogSumExp {
         /// The axes, ascending.
         axes: Axes,
@@ -223,7 +225,7 @@ pub enum Op {
         /// The axis.
         axis: usize,
     },
-    /// `x_i − ln Σ_j exp(x_j)` along `axis`.
+    /// `x_i − ln Σ_j exp(x_j)` along `axis`, as `(x_i − max) − ln Σ_j exp(x_j − max)`: at large x the logarithm is not lost.
     LogSoftmax {
         /// The axis.
         axis: usize,
@@ -408,6 +410,9 @@ pub enum ReductionKind {
 ///
 /// Per sample: `−w_y·[(1−s)·ln p_y] − (s/C)·Σ_c w_c·ln p_c`, with s the label smoothing and p the softmax of the logits.
 /// `Mean` divides by the sum of w_y over the samples that count, as PyTorch does.
+///
+/// It depends on the differences of a sample's logits alone, to the last digits. What the logits of an ignored sample hold does not matter, be it
+/// −∞ or NaN; an infinite loss with a weight of 0 counts 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct CrossEntropy {
     /// What becomes of the values.
@@ -422,7 +427,8 @@ pub struct CrossEntropy {
     pub with_gradient: bool,
 }
 
-/// Attributes of [`Op::BinaryCrossEntropy`]: per element `max(x, 0) − x·y + ln(1 + exp(−|x|))`.
+/// Attributes of [`Op::BinaryCrossEntropy`]: per element `max(x, 0) − x·y + ln(1 + exp(−|x|))`, computed as `|x|·t + ln(1 + exp(−|x|))` with
+/// t the share on the wrong side of 0, `1 − y` of a positive x and `y` of others. A logit of ±∞ on the right side costs 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct BinaryCrossEntropy {
     /// What becomes of the values.

@@ -7,12 +7,13 @@ mod matmul;
 mod movement;
 mod network;
 mod optimize;
+mod range;
 mod reduce;
 
 use crate::case::Case;
 use crate::check::{Verdict, against_oracle};
 use crate::values::Values;
-use crate::{Family, Settings, bad_input, draw, gradient, single, unknown};
+use crate::{Family, Settings, bad_input, draw, gradient, half, single, unknown};
 use osnova_tensor::{DType, Device, OpKind};
 use proptest::strategy::BoxedStrategy;
 
@@ -189,6 +190,7 @@ pub(crate) fn subjects(device: Device) -> Vec<Subject> {
             }
         }
     }
+    subjects.extend(precision(&dtypes, &indices));
     subjects.extend(bad_input::unsupported_dtypes(&dtypes));
     subjects.extend(unknown::operations(&dtypes));
     subjects
@@ -200,6 +202,34 @@ fn derivatives(dtypes: &[DType]) -> Option<(DType, Check, Check)> {
         return Some((DType::F64, gradient::check, gradient::check_forward));
     }
     dtypes.contains(&DType::F32).then_some((DType::F32, single::check, single::check_forward))
+}
+
+/// Composites over long rows and wide ranges, and the derivatives of half types.
+fn precision(dtypes: &[DType], indices: &[DType]) -> Vec<Subject> {
+    let mut subjects = Vec::new();
+    let mut push = |name: String, cases, check: Check| {
+        subjects.push(Subject { name, family: Family::Precision, cases, check, cost: 16 });
+    };
+    let among = |chosen: [DType; 2]| dtypes.iter().copied().filter(|dtype| chosen.contains(dtype)).collect::<Vec<_>>();
+    for (name, cases) in range::entries(&among([DType::F32, DType::F64]), indices) {
+        push(name, cases, against_oracle);
+    }
+    let halves = among([DType::F16, DType::BF16]);
+    // What is made of several steps is made in f32.
+    if halves.is_empty() || !dtypes.contains(&DType::F32) {
+        return subjects;
+    }
+    for (name, cases) in range::entries(&halves, indices) {
+        push(format!("{name} (half types)"), cases.clone(), against_oracle);
+        push(format!("{name} (derivatives in half types)"), cases, half::check);
+    }
+    let smooth = Draw { flavour: Flavour::Gradient, dtypes: halves, indices: indices.to_vec() };
+    // Users' operations compute as their authors chose, and optimizers have no derivative.
+    let derived = OpKind::ALL.iter().filter(|kind| !matches!(kind, OpKind::Custom | OpKind::Optimize));
+    for (name, cases) in derived.flat_map(|&kind| entries(kind, &smooth)) {
+        push(format!("{name} (derivatives in half types)"), cases, half::check);
+    }
+    subjects
 }
 
 #[cfg(test)]
