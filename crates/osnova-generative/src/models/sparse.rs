@@ -87,7 +87,7 @@ impl Sparsity {
 fn divergence(target: f64, activation: &Tensor) -> Result<Tensor> {
     /// Far enough from 0 and 1 for `f32` to tell: a silent unit costs much, not infinitely much.
     const MARGIN: f64 = 1e-6;
-    let outside = |&value: &f64| value < -MARGIN || value > 1.0 + MARGIN;
+    let outside = |&value: &f64| (value - 0.5).abs() > 0.5 + MARGIN;
     if let Some(value) = activation.detach().to_host()?.to_f64().into_iter().find(outside) {
         return Err(refused(
             format!("a code unit is {value} in the mean, which is no probability"),
