@@ -200,7 +200,10 @@ mod tests {
         }
     }
 
-    const PRINTED: [(usize, Option<isize>, Option<isize>, isize, &[usize]); 13] = [
+    /// Size, start, end, step, and what was printed.
+    type Printed = (usize, Option<isize>, Option<isize>, isize, &'static [usize]);
+
+    const PRINTED: [Printed; 13] = [
         (1, None, None, -4, &[0]),
         (5, Some(-1), Some(6), 4, &[4]),
         (5, Some(-1), Some(3), -1, &[4]),
