@@ -3,9 +3,11 @@
 mod common;
 
 use common::{close, constant, leaf, plain, recording};
-use osnova_autodiff::{AutodiffDevice, grad};
+use osnova_autodiff::{AutodiffDevice, Dual, ForwardDevice, grad};
+use osnova_tensor::Op::{Activate, ActivationGradient};
 use osnova_tensor::{
-    Backend, Capabilities, Device, Error, HostData, Inputs, Meta, Op, Outputs, Result, Shape, Tensor, Wrapper,
+    Activation, Backend, Capabilities, DType, Device, Error, HostData, Inputs, Meta, Op, Outputs, Result, Shape,
+    Tensor, Unary, Wrapper,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, Ordering};
@@ -337,5 +339,26 @@ fn threads_may_walk_one_record_at_once() -> Result<()> {
             });
         }
     });
+    Ok(())
+}
+
+/// A function of floats whose derivative is not known does not pass for one that nothing moves.
+#[test]
+fn unknown_derivatives_are_refused() -> Result<()> {
+    let x = constant([1.0, 2.0]);
+    let moving = x.to_device(plain().forward_mode())?.with_tangent(&x)?;
+    for tensor in [leaf([1.0, 2.0]), moving] {
+        let error = Tensor::apply(&Op::Unary(Unary::Unknown), [tensor.clone()]).unwrap_err();
+        assert!(matches!(*error, Error::Gradient { .. }), "{error}");
+        assert!(error.to_string().contains("its derivative is not known"), "{error}");
+        // A composite is taken apart instead, and refused there.
+        for (op, count) in [(Activate(Activation::Unknown), 1), (ActivationGradient(Activation::Unknown), 2)] {
+            let error = Tensor::apply(&op, vec![tensor.clone(); count]).unwrap_err();
+            assert!(error.to_string().contains("does not know the operation unknown"), "{error}");
+        }
+        // What has no derivative ends it, as ever.
+        assert!(!tensor.greater(1.0)?.is_tracked() && !tensor.argmax(0, false)?.is_tracked());
+        assert!(!tensor.to_dtype(DType::I32)?.is_tracked());
+    }
     Ok(())
 }

@@ -57,7 +57,9 @@ impl Batch {
         let features = Tensor::from_vec(self.features, shape.as_slice(), device)?;
         let targets = match self.targets {
             BatchTargets::None => None,
-            BatchTargets::Classes(classes) => Some(Tensor::from_vec(classes, [samples], device)?),
+            BatchTargets::Classes(classes) => {
+                Some(Tensor::from_indices(classes, [samples], device.index_dtype(), device)?)
+            }
             BatchTargets::Values { values, width } => Some(Tensor::from_vec(values, [samples, width], device)?),
         };
         Ok(TensorBatch { indices: self.indices, features, targets, resume: self.resume })
@@ -71,7 +73,7 @@ pub struct TensorBatch {
     pub indices: Vec<usize>,
     /// The features, `f32` of shape `[samples, …feature_shape]`.
     pub features: Tensor,
-    /// The targets: class indices, `i64` of shape `[samples]`; or numbers, `f32` of shape `[samples, width]` (also for one
+    /// The targets: class indices, `i64` (or the device's [index dtype](Device::index_dtype)) of shape `[samples]`; or numbers, `f32` of shape `[samples, width]` (also for one
     /// number a sample, so that they meet the output of a linear layer without broadcasting); or none.
     pub targets: Option<Tensor>,
     /// The loader's state once this batch has been used.

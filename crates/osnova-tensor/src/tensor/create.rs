@@ -303,7 +303,7 @@ impl Tensor {
         )
     }
 
-    /// The numbers `0..count` in random order, as `i64`.
+    /// The numbers `0..count` in random order, as `i64` or the device's [index dtype](Device::index_dtype).
     ///
     /// # Errors
     /// Out of memory.
@@ -313,7 +313,7 @@ impl Tensor {
         let mut order = collected("permutation", (0..count).map(|index| index as i64))?;
         generator.try_take(shuffle_blocks(count), |stream| {
             shuffle(&mut order, stream);
-            Self::from_vec(order, shape, device)
+            Self::from_indices(order, shape, device.index_dtype(), device)
         })
     }
 }
