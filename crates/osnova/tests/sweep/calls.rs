@@ -438,6 +438,8 @@ pub(crate) fn creators(list: &mut Vec<Call>) {
         from_vec => |x| Tensor::from_vec(vec![1.0f32; 3], x.shape(), x.device());
         from_slice => |x| Tensor::from_slice(&[1u8, 2], x.shape(), x.device());
         from_values => |x| Tensor::from_values((0..x.rank() as i64).collect::<Vec<_>>(), x.device());
+        from_indices => |x| Tensor::from_indices(vec![0, 1], x.shape(), x.dtype(), x.device());
+        from_indices => |x| Tensor::from_indices(vec![-1, i64::MAX], 2, x.dtype(), x.device());
         from_host => |x| Tensor::from_host(HostData::Bool(vec![true]), x.shape(), x.device());
     }
     for size in SIZES {
