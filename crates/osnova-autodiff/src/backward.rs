@@ -12,26 +12,12 @@ use std::collections::BTreeMap;
 /// A node on the way, with the gradients that have reached its outputs so far.
 struct Pending<'a> {
     node: &'a Node,
-    sums: SmallVec<[Option<Sum>; 1]>,
+    gradients: SmallVec<[Option<Tensor>; 1]>,
+    /// The outputs of half types whose gradients add up in `f32`, to be rounded when all are there: in bf16 the 257th of equal ones would
+    /// change nothing. Mostly empty.
+    widened: Vec<(usize, DType)>,
     /// The gradient is the 1 the pass started from: multiplying by it can be left out.
     unit: bool,
-}
-
-/// The gradients that have reached an output. Those of half types add up in `f32` and are rounded when all are there: in bf16 the 257th
-/// of equal ones would change nothing.
-struct Sum {
-    total: Tensor,
-    /// The dtype of the output.
-    dtype: DType,
-}
-
-impl Sum {
-    fn plus(self, gradient: Tensor) -> Result<Self> {
-        let wide = self.dtype.accumulator();
-        // By value: in place, unless somebody else holds the sum so far.
-        let total = (in_dtype(self.total, wide)? + in_dtype(gradient, wide)?)?;
-        Ok(Self { total, dtype: self.dtype })
-    }
 }
 
 /// The tensor in a dtype; a last handle stays one.
@@ -53,7 +39,7 @@ impl<'a> Frontier<'a> {
     #[inline]
     fn add(&mut self, node: &'a Node, output: usize, gradient: Tensor, unit: bool) -> Result<()> {
         let fresh = |gradient| {
-            let mut pending = Pending { node, sums: SmallVec::new(), unit };
+            let mut pending = Pending { node, gradients: SmallVec::new(), widened: Vec::new(), unit };
             pending.put(output, gradient).map(|()| pending)
         };
         match &mut self.next {
@@ -82,25 +68,34 @@ impl<'a> Frontier<'a> {
 impl Pending<'_> {
     #[inline]
     fn put(&mut self, output: usize, gradient: Tensor) -> Result<()> {
-        while self.sums.len() <= output {
-            self.sums.push(None);
+        while self.gradients.len() <= output {
+            self.gradients.push(None);
         }
-        let slot = &mut self.sums[output];
+        let slot = &mut self.gradients[output];
         *slot = Some(match slot.take() {
             Some(sum) => {
                 self.unit = false;
-                sum.plus(gradient)?
+                let (dtype, wide) = (sum.dtype(), sum.dtype().accumulator());
+                if dtype != wide {
+                    self.widened.push((output, dtype));
+                }
+                // By value: in place, unless somebody else holds the sum so far.
+                (in_dtype(sum, wide)? + in_dtype(gradient, wide)?)?
             }
-            None => Sum { dtype: gradient.dtype(), total: gradient },
+            None => gradient,
         });
         Ok(())
     }
 
-    /// The gradient of each output.
+    /// Rounds what added up in `f32`.
     #[inline]
-    fn gradients(self) -> Result<SmallVec<[Option<Tensor>; 1]>> {
-        let rounded = |sum: Option<Sum>| sum.map(|sum| in_dtype(sum.total, sum.dtype)).transpose();
-        self.sums.into_iter().map(rounded).collect()
+    fn round(&mut self) -> Result<()> {
+        for (output, dtype) in self.widened.drain(..) {
+            if let Some(sum) = self.gradients[output].take() {
+                self.gradients[output] = Some(in_dtype(sum, dtype)?);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -141,9 +136,9 @@ pub(crate) fn backward<'a>(
     for (root, seed, unit) in roots {
         frontier.add(&root.node, root.output as usize, seed, unit)?;
     }
-    while let Some(pending) = frontier.pop() {
-        let (node, unit) = (pending.node, pending.unit);
-        let mut gradients = pending.gradients()?;
+    while let Some(mut pending) = frontier.pop() {
+        pending.round()?;
+        let Pending { node, mut gradients, unit, .. } = pending;
         let ends = node.op.is_none() || node.id < boundary;
         if ids.is_some() || ends {
             for (output, gradient) in gradients.iter().enumerate() {
